@@ -1,0 +1,1 @@
+"""Orchestration for wsvis: store, Ray Data extraction, Ray Tune sweeps, MLflow, command line."""

@@ -1,0 +1,1 @@
+"""Class activation maps: classifier, CAM and flow-amplified CAM (Eq. 2)."""

@@ -1,0 +1,106 @@
+"""Checks that configuration classes share, and dotted names: flatten, override, rebuild."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from wsvis.errors import InputError
+
+T = TypeVar("T")
+
+
+def check_range(name: str, value: float, low: float, high: float) -> None:
+    """Refuse a value outside [low, high], or one that is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        raise InputError(f"{name} is {value!r}; it must be a number from {low:g} to {high:g}")
+    if not low <= value <= high:
+        raise InputError(f"{name} is {value:g}; it must lie from {low:g} to {high:g}")
+
+
+def check_choices(config: Any, prefix: str) -> None:
+    """Refuse a value outside its field's ``Literal`` type, suggesting the nearest choice."""
+    hints = typing.get_type_hints(type(config))
+    for item in dataclasses.fields(config):
+        if typing.get_origin(hints[item.name]) is not typing.Literal:
+            continue
+        choices, value = typing.get_args(hints[item.name]), getattr(config, item.name)
+        if value not in choices:
+            raise InputError(
+                f"{prefix}.{item.name} is {value!r}; {suggestion(str(value), choices)}"
+            )
+
+
+def suggestion(given: str, choices: typing.Iterable[str]) -> str:
+    """'did you mean x?' where something is near, else the list of choices."""
+    names = [str(choice) for choice in choices]
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    return f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(sorted(names))}"
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted name -> value of every leaf of a (nested) dataclass."""
+    flat: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            flat.update(flatten(value, f"{prefix}{item.name}."))
+        else:
+            flat[prefix + item.name] = value
+    return flat
+
+
+def with_overrides(config: T, overrides: Mapping[str, Any]) -> T:
+    """A copy of ``config`` with dotted names replaced; an unknown name or wrong type is refused.
+
+    Lists become tuples and integers become floats where the field says so: JSON has neither.
+    """
+    known = flatten(config)
+    changes: dict[str, Any] = {}
+    for name, value in overrides.items():
+        if name not in known:
+            raise InputError(f"no setting is called {name!r}; {suggestion(name, known)}")
+        changes[name] = _as_type_of(name, known[name], value)
+    return _rebuild(config, changes, "")
+
+
+def _as_type_of(name: str, old: Any, value: Any) -> Any:
+    if isinstance(old, tuple) and isinstance(value, list | tuple):
+        return tuple(_as_type_of(name, old[0], item) for item in value) if old else tuple(value)
+    if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(old) is not type(value):
+        raise InputError(f"{name} is {value!r}; it must be of type {type(old).__name__}")
+    return value
+
+
+def _rebuild(config: Any, changes: Mapping[str, Any], prefix: str) -> Any:
+    replaced: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        name, value = prefix + item.name, getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            if any(key.startswith(name + ".") for key in changes):
+                replaced[item.name] = _rebuild(value, changes, name + ".")
+        elif name in changes:
+            replaced[item.name] = changes[name]
+    return dataclasses.replace(config, **replaced)
+
+
+def config_slice(config: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    """The flattened part of ``config`` under the given names (a leaf, or everything below one).
+
+    Raises:
+        KeyError: a name that is neither a leaf nor a group, which is a mistake in the program.
+    """
+    flat = flatten(config)
+    picked: dict[str, Any] = {}
+    for name in names:
+        part = {key: v for key, v in flat.items() if key == name or key.startswith(name + ".")}
+        if not part:
+            raise KeyError(f"no setting is called {name}")
+        picked.update(part)
+    return picked

@@ -1,0 +1,1 @@
+"""Clips and their labels: readers, writers, splits, checks and the embedded synthetic set."""

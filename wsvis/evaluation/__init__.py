@@ -1,0 +1,1 @@
+"""Measures: frame AP, video AP, Cityscapes AP, semantic IoU, temporal consistency."""

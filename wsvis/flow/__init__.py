@@ -1,0 +1,1 @@
+"""Optical flow: providers, storage, and operations on flow fields."""

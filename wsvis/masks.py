@@ -1,0 +1,176 @@
+"""Masks: run-length encoding, boxes, pairwise IoU and IoM.
+
+N, M instances; H, W pixels. Encoded masks are compressed RLE dicts ``{size: [H, W], counts: str}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from pycocotools import mask as coco_mask
+
+from wsvis.errors import InputError
+from wsvis.types import Rle
+
+MAX_PIXELS = 1 << 28
+"""No mask may claim more pixels than this: a hostile size must not allocate memory."""
+
+
+def encode_masks(masks: Bool[np.ndarray, "N H W"]) -> list[Rle]:
+    """Compressed RLE of each mask."""
+    if len(masks) == 0:
+        return []
+    stacked = np.asfortranarray(np.moveaxis(masks, 0, -1).astype(np.uint8))
+    return [
+        {"size": [int(rle["size"][0]), int(rle["size"][1])], "counts": rle["counts"].decode()}
+        for rle in coco_mask.encode(stacked)
+    ]
+
+
+def decode_masks(rles: Sequence[Rle], height: int, width: int) -> Bool[np.ndarray, "N H W"]:
+    """Bool masks of RLEs that all have the given size."""
+    if not rles:
+        return np.zeros((0, height, width), dtype=bool)
+    return np.moveaxis(coco_mask.decode(list(rles)), -1, 0).astype(bool)
+
+
+def run_lengths(counts: str | bytes) -> np.ndarray:
+    """The runs behind a compressed ``counts`` string (int64 [R]); raises on a malformed string."""
+    runs: list[int] = []
+    position, data = 0, counts.encode() if isinstance(counts, str) else counts
+    while position < len(data):
+        value, shift, more = 0, 0, True
+        while more:
+            if position >= len(data):
+                raise ValueError("counts end in the middle of a number")
+            code = data[position] - 48
+            if not 0 <= code < 64:
+                raise ValueError("counts hold a character that RLE does not use")
+            value |= (code & 0x1F) << shift
+            more = bool(code & 0x20)
+            position += 1
+            shift += 5
+            if not more and code & 0x10:
+                value |= -1 << shift
+        if len(runs) > 2:
+            value += runs[-2]
+        if value < 0:
+            raise ValueError("counts hold a negative run")
+        runs.append(value)
+    return np.asarray(runs, dtype=np.int64)
+
+
+def checked_rle(segmentation: Any, height: int, width: int, where: str) -> Rle:
+    """Any of the three annotation forms as compressed RLE, checked before anything is decoded.
+
+    Args:
+        segmentation: list of polygons, uncompressed RLE (``counts`` a list) or compressed RLE.
+        height: rows of the video.
+        width: columns of the video.
+        where: what to name in the error, e.g. ``"instances.json: annotation 7, frame 3"``.
+
+    Raises:
+        InputError: the size differs from the video's, or the runs do not sum to height * width.
+    """
+    if height * width > MAX_PIXELS:
+        raise InputError(f"{where}: {height}x{width} pixels is more than a mask may have")
+    if isinstance(segmentation, list):
+        return _polygons_to_rle(segmentation, height, width, where)
+    if not isinstance(segmentation, dict) or not {"size", "counts"} <= set(segmentation):
+        raise InputError(f"{where}: a segmentation is a list of polygons or {{size, counts}}")
+    size, counts = segmentation["size"], segmentation["counts"]
+    if list(size) != [height, width]:
+        raise InputError(f"{where}: RLE size {list(size)} is not the video's [{height}, {width}]")
+    try:
+        runs = (
+            np.asarray(counts, dtype=np.int64) if isinstance(counts, list) else run_lengths(counts)
+        )
+    except (ValueError, TypeError, OverflowError, AttributeError) as error:
+        raise InputError(f"{where}: RLE cannot be read ({error}); export the mask again") from None
+    if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
+        raise InputError(
+            f"{where}: RLE counts sum to {int(runs.sum())}, not {height} x {width} = "
+            f"{height * width}; export the mask again"
+        )
+    if isinstance(counts, list):
+        encoded = coco_mask.frPyObjects(
+            {"size": [height, width], "counts": runs.tolist()}, height, width
+        )
+        return {"size": [height, width], "counts": encoded["counts"].decode()}
+    return {
+        "size": [height, width],
+        "counts": counts if isinstance(counts, str) else counts.decode(),
+    }
+
+
+def _polygons_to_rle(polygons: list[Any], height: int, width: int, where: str) -> Rle:
+    for polygon in polygons:
+        numbers = isinstance(polygon, list) and all(isinstance(x, int | float) for x in polygon)
+        if not numbers or len(polygon) < 6 or len(polygon) % 2 or not np.isfinite(polygon).all():
+            raise InputError(f"{where}: a polygon is a flat list of at least 3 finite x, y pairs")
+    if not polygons:
+        return encode_masks(np.zeros((1, height, width), dtype=bool))[0]
+    merged = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
+    return {"size": [height, width], "counts": merged["counts"].decode()}
+
+
+def rle_areas(rles: Sequence[Rle]) -> np.ndarray:
+    """Pixels in each mask, int64 [N]."""
+    if not rles:
+        return np.zeros(0, dtype=np.int64)
+    return np.atleast_1d(coco_mask.area(list(rles))).astype(np.int64)
+
+
+def rle_iou(a: Sequence[Rle], b: Sequence[Rle]) -> Float[np.ndarray, "N M"]:
+    """Mask IoU of every pair, straight from RLE (0 for two empty masks)."""
+    if not a or not b:
+        return np.zeros((len(a), len(b)))
+    return np.asarray(coco_mask.iou(list(a), list(b), [0] * len(b)), dtype=np.float64)
+
+
+def rle_intersections(a: Sequence[Rle], b: Sequence[Rle]) -> Float[np.ndarray, "N M"]:
+    """Shared pixels of every pair, straight from RLE.
+
+    The COCO tool returns intersection / area(a) for a "crowd" b; times area(a) and rounded, that is
+    the exact count.
+    """
+    if not a or not b:
+        return np.zeros((len(a), len(b)))
+    over_a = np.asarray(coco_mask.iou(list(a), list(b), [1] * len(b)), dtype=np.float64)
+    return np.round(over_a * rle_areas(a)[:, None])
+
+
+def pairwise_iou(
+    a: Bool[np.ndarray, "N H W"], b: Bool[np.ndarray, "M H W"]
+) -> Float[np.ndarray, "N M"]:
+    """Intersection over union of every pair; 0 where the union is empty."""
+    inter, area_a, area_b = _overlaps(a, b)
+    union = area_a[:, None] + area_b[None, :] - inter
+    return inter / np.maximum(union, 1)
+
+
+def pairwise_iom(
+    a: Bool[np.ndarray, "N H W"], b: Bool[np.ndarray, "M H W"]
+) -> Float[np.ndarray, "N M"]:
+    """Intersection over the smaller mask of every pair; 0 where that mask is empty."""
+    inter, area_a, area_b = _overlaps(a, b)
+    return inter / np.maximum(np.minimum(area_a[:, None], area_b[None, :]), 1)
+
+
+def _overlaps(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    flat_a = a.reshape(len(a), -1).astype(np.float64)
+    flat_b = b.reshape(len(b), -1).astype(np.float64)
+    return flat_a @ flat_b.T, flat_a.sum(1), flat_b.sum(1)
+
+
+def boxes_from_masks(masks: Bool[np.ndarray, "N H W"]) -> Float[np.ndarray, "N 4"]:
+    """Tight xyxy boxes, right and bottom exclusive; zeros for an empty mask."""
+    boxes = np.zeros((len(masks), 4))
+    for n, mask in enumerate(masks):
+        ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        if len(ys):
+            boxes[n] = xs[0], ys[0], xs[-1] + 1, ys[-1] + 1
+    return boxes

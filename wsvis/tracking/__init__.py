@@ -1,0 +1,1 @@
+"""Trackers: frame predictions in, tracks out."""

@@ -1,0 +1,1 @@
+"""Pictures: overlays, flow wheels, CAM strips, track videos."""
