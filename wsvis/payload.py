@@ -1,0 +1,91 @@
+"""What a stage hands on: named arrays plus plain data, in one file that no reader can be tricked by.
+
+The file is safetensors (no pickle, sizes checked by the format), with the plain data as JSON in its
+metadata. Network weights, flow, maps and masks all travel in this form.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
+
+from wsvis.types import FrameInstances
+
+MAX_HEADER_BYTES = 100_000_000
+"""The safetensors format's own bound on its header."""
+
+
+@dataclass(frozen=True)
+class Payload:
+    """Result of a stage for one video, or for the whole data set."""
+
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    """Anything JSON can say."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the arrays in memory."""
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+def to_bytes(payload: Payload) -> bytes:
+    """The payload as a safetensors file; the same payload always gives the same bytes."""
+    arrays = {name: np.ascontiguousarray(payload.arrays[name]) for name in sorted(payload.arrays)}
+    text = json.dumps(payload.data, sort_keys=True, separators=(",", ":"))
+    return save_arrays(arrays, metadata={"data": text})
+
+
+def from_bytes(content: bytes) -> Payload:
+    """The payload in a file's bytes.
+
+    Raises:
+        ValueError: the bytes are not a payload.
+    """
+    if len(content) < 8:
+        raise ValueError("too short to be a safetensors file")
+    (header_length,) = struct.unpack("<Q", content[:8])
+    if header_length > min(MAX_HEADER_BYTES, len(content) - 8):
+        raise ValueError("the safetensors header is longer than the file")
+    try:
+        header = json.loads(content[8 : 8 + header_length])
+        data = json.loads(header.get("__metadata__", {}).get("data", "{}"))
+        arrays = load_arrays(content)
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+        raise ValueError(f"not a safetensors file ({error})") from None
+    return Payload(arrays, data)
+
+
+def instances_to_payload(frames: list[FrameInstances]) -> Payload:
+    """Per-frame instances of one video, ready to be stored."""
+    return Payload(
+        arrays={
+            "count": np.array([len(frame) for frame in frames], dtype=np.int64),
+            "labels": np.concatenate([frame.labels for frame in frames] or [np.zeros(0, np.int64)]),
+            "scores": np.concatenate(
+                [frame.scores for frame in frames] or [np.zeros(0, np.float32)]
+            ),
+        },
+        data={"masks": [rle for frame in frames for rle in frame.masks]},
+    )
+
+
+def payload_to_instances(payload: Payload) -> list[FrameInstances]:
+    """The inverse of :func:`instances_to_payload`."""
+    ends = np.cumsum(payload.arrays["count"])
+    masks = payload.data["masks"]
+    return [
+        FrameInstances(
+            labels=payload.arrays["labels"][end - n : end],
+            scores=payload.arrays["scores"][end - n : end],
+            masks=tuple(masks[end - n : end]),
+        )
+        for n, end in zip(payload.arrays["count"].tolist(), ends.tolist(), strict=True)
+    ]

@@ -1,0 +1,206 @@
+"""The way of the data, as a list of stages; a newcomer who reads this file knows the project.
+
+    frames ─┬─ classifier ── cam ──┐
+            └─ flow ── motion ─────┴─ pseudo_masks ── pseudo_label_quality
+
+A stage says which stages it reads, which settings it depends on and whether it draws random
+numbers. From that follows its key: two runs that agree on all of it share one result, so a sweep
+recomputes only what its parameters change. The same stages run here in a plain loop
+(:func:`run_pipeline`) and sharded over machines in ``wsvis_platform``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wsvis.cam import stages as cam_stages
+from wsvis.config import Config
+from wsvis.config_checks import config_slice
+from wsvis.data import stages as data_stages
+from wsvis.errors import InputError
+from wsvis.evaluation import stages as evaluation_stages
+from wsvis.flow import stages as flow_stages
+from wsvis.payload import Payload
+from wsvis.types import Dataset, Report, Video
+
+Process = Callable[[Video, Mapping[str, Payload]], Payload]
+"""One video and its inputs by stage name -> the stage's result for that video."""
+
+
+class Inputs(Protocol):
+    """How a stage over the whole data set reads the stages before it."""
+
+    def whole(self, stage: str) -> Payload:
+        """Result of a whole-data-set stage."""
+        ...
+
+    def video(self, stage: str, video_id: str) -> Payload | None:
+        """Result of a per-video stage; ``None`` where that video is quarantined."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step. Exactly one of ``per_video`` and ``whole`` is given."""
+
+    name: str
+    version: int
+    """Raised by hand whenever the same inputs would give another result."""
+    inputs: tuple[str, ...]
+    settings: tuple[str, ...]
+    """Dotted names (a leaf or a group) the result depends on."""
+    seeded: bool = False
+    per_video: Callable[[Config, Mapping[str, Payload]], Process] | None = None
+    """Called once per worker with the whole-data-set inputs (a network is loaded once)."""
+    whole: Callable[[Config, Dataset, Inputs, Report | None], Payload] | None = None
+
+
+STAGES: tuple[Stage, ...] = (
+    # every frame decodes at the size the data set says; a video that fails is out from here on
+    Stage("frames", 1, (), (), per_video=data_stages.check_frames),
+    Stage("flow", 1, ("frames",), ("flow",), per_video=flow_stages.flow),
+    # how far each pixel moves once the camera's motion is taken out
+    Stage("motion", 1, ("flow",), ("fcam.compensation",), per_video=flow_stages.motion),
+    Stage(
+        "classifier", 1, ("frames",), ("classifier",), seeded=True, whole=cam_stages.classifier
+    ),
+    Stage("cam", 1, ("frames", "classifier"), ("cam",), per_video=cam_stages.cam),
+    # Eq. 2 and the masks it gives
+    Stage(
+        "pseudo_masks",
+        1,
+        ("cam", "motion"),
+        (
+            "fcam.amplification",
+            "fcam.percentile",
+            "fcam.floor",
+            "ir_labels.foreground_threshold",
+            "pseudo_masks",
+        ),
+        per_video=cam_stages.pseudo_masks,
+    ),
+    # the two baselines every sweep is held against
+    Stage(
+        "cam_masks",
+        1,
+        ("cam",),
+        ("ir_labels.foreground_threshold", "pseudo_masks"),
+        per_video=cam_stages.cam_masks,
+    ),
+    Stage(
+        "motion_masks",
+        1,
+        ("motion",),
+        ("fcam.percentile", "fcam.floor", "pseudo_masks"),
+        per_video=cam_stages.motion_masks,
+    ),
+    Stage(
+        "pseudo_label_quality",
+        1,
+        ("pseudo_masks",),
+        (),
+        whole=evaluation_stages.quality_of("pseudo_masks"),
+    ),
+    Stage("cam_quality", 1, ("cam_masks",), (), whole=evaluation_stages.quality_of("cam_masks")),
+    Stage(
+        "motion_quality",
+        1,
+        ("motion_masks",),
+        (),
+        whole=evaluation_stages.quality_of("motion_masks"),
+    ),
+)
+BY_NAME = {stage.name: stage for stage in STAGES}
+
+
+def needed(targets: Iterable[str], given: Iterable[str] = ()) -> list[Stage]:
+    """The stages that the targets need, inputs first; a given stage's own inputs are not needed."""
+    wanted, stopped = set(targets), set(given)
+    for stage in reversed(STAGES):
+        if stage.name in wanted and stage.name not in stopped:
+            wanted.update(stage.inputs)
+    return [stage for stage in STAGES if stage.name in wanted and stage.name not in stopped]
+
+
+def stage_seed(seed: int, stage: str) -> int:
+    """The run's seed split by name, so that stages draw independent random numbers."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{stage}".encode()).digest()[:4]) >> 1
+
+
+def stage_keys(
+    config: Config, dataset: Dataset, targets: Iterable[str], given: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Stage name -> content-addressed key, for all stages the targets need.
+
+    Args:
+        config: the whole run's settings; each stage sees only its slice.
+        dataset: gives the data fingerprint.
+        targets: names of the stages wanted.
+        given: keys taken as they are, for instance a classifier trained on another split.
+    """
+    keys: dict[str, str] = dict(given or {})
+    for stage in needed(targets, keys):
+        identity: dict[str, Any] = {
+            "stage": stage.name,
+            "version": stage.version,
+            "settings": config_slice(config, stage.settings),
+            "inputs": {name: keys[name] for name in stage.inputs},
+            "data": dataset.fingerprint,
+        }
+        if stage.seeded:
+            identity["seed"] = stage_seed(config.seed, stage.name)
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        keys[stage.name] = hashlib.sha256(text.encode()).hexdigest()[:32]
+    return keys
+
+
+class _InMemory:
+    """Results of a run that keeps everything in memory."""
+
+    def __init__(self) -> None:
+        self.wholes: dict[str, Payload] = {}
+        self.videos: dict[str, dict[str, Payload]] = {}
+
+    def whole(self, stage: str) -> Payload:
+        return self.wholes[stage]
+
+    def video(self, stage: str, video_id: str) -> Payload | None:
+        return self.videos[stage].get(video_id)
+
+
+def run_pipeline(
+    config: Config, dataset: Dataset, targets: Iterable[str], report: Report | None = None
+) -> Mapping[str, Payload | dict[str, Payload]]:
+    """All stages in this process, results in memory: for small data, notebooks and tests.
+
+    Returns:
+        Stage name -> payload, or -> {video id: payload}. A video that cannot be read is left out.
+    """
+    memory = _InMemory()
+    for stage in needed(targets):
+        if stage.whole is not None:
+            memory.wholes[stage.name] = stage.whole(config, dataset, memory, report)
+            continue
+        assert stage.per_video is not None
+        process = stage.per_video(
+            config, {name: memory.wholes[name] for name in stage.inputs if name in memory.wholes}
+        )
+        done: dict[str, Payload] = {}
+        for video in dataset.videos:
+            inputs = {
+                name: memory.video(name, video.id)
+                for name in stage.inputs
+                if BY_NAME[name].per_video
+            }
+            if any(payload is None for payload in inputs.values()):
+                continue
+            try:
+                done[video.id] = process(video, inputs)  # pyright: ignore[reportArgumentType]
+            except InputError:
+                continue
+        memory.videos[stage.name] = done
+    return {**memory.wholes, **memory.videos}
