@@ -1,0 +1,118 @@
+"""Per-video stages over a cluster by Ray Data: one row per video, a pool of actors.
+
+Each actor is set up once (a network is loaded once) and writes every result into the store itself;
+what travels back is a short row. Work is idempotent: a result is renamed into place whole, so a
+killed actor's video is simply tried again, nothing is lost and nothing doubled. A video that cannot
+be processed is quarantined with its reason and the others go on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.data
+from ray.data import ActorPoolStrategy
+
+from wsvis.config import Config
+from wsvis.types import Video
+from wsvis_platform.materialise import Row, Runner, VideoWorker
+from wsvis_platform.store import Store
+
+_GPU_STAGES = frozenset({"cam", "flow"})
+
+
+class _ExtractionActor:
+    """What lives in each actor of the pool."""
+
+    def __init__(
+        self,
+        stage: str,
+        config: Config,
+        root: str,
+        keys: Mapping[str, str],
+        videos: ray.ObjectRef,
+        threads: int,
+    ) -> None:
+        import cv2
+        import torch
+
+        cv2.setNumThreads(threads)  # one actor per core: threads inside would fight each other
+        torch.set_num_threads(threads)
+        self.videos: Sequence[Video] = ray.get(videos)
+        self.worker = VideoWorker(stage, config, Store(Path(root)), keys)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        result = self.worker.run(self.videos[int(row["index"])])
+        corrupt = list(result.corrupt) if result.corrupt else ["", "", ""]
+        return {**dataclasses.asdict(result), "corrupt": corrupt, "pid": os.getpid()}
+
+
+def ray_data_runner(
+    *, workers: int = 0, cpus_per_worker: float = 1, gpus_per_worker: float = 0
+) -> Runner:
+    """A runner for :class:`~wsvis_platform.materialise.Materialiser` that shards videos.
+
+    Args:
+        workers: actors in the pool; 0 = as many as the cluster has CPUs (or GPUs) for.
+        cpus_per_worker: CPUs an actor holds; also its number of threads.
+        gpus_per_worker: GPUs an actor of a network stage holds.
+    """
+
+    def run(
+        stage: str,
+        config: Config,
+        videos: Sequence[Video],
+        store: Store,
+        keys: Mapping[str, str],
+        told: Callable[[Row], None],
+    ) -> None:
+        gpus = gpus_per_worker if stage in _GPU_STAGES else 0
+        have = ray.cluster_resources()
+        room = have.get("GPU", 0) / gpus if gpus else have.get("CPU", 1) / cpus_per_worker
+        size = min(workers or max(int(room), 1), len(videos))
+        _quiet_context()
+        rows = ray.data.from_items(
+            [{"index": index} for index in range(len(videos))],
+            override_num_blocks=len(videos),
+        ).map(
+            _ExtractionActor,  # pyright: ignore[reportArgumentType]
+            fn_constructor_kwargs={
+                "stage": stage,
+                "config": config,
+                "root": str(store.root),
+                "keys": dict(keys),
+                "videos": ray.put(list(videos)),
+                "threads": max(int(cpus_per_worker), 1),
+            },
+            compute=ActorPoolStrategy(min_size=1, max_size=size, initial_size=size),
+            num_cpus=cpus_per_worker,
+            num_gpus=gpus or None,
+            max_restarts=-1,
+            max_task_retries=-1,
+        )
+        for row in rows.iter_rows():
+            corrupt = tuple(row["corrupt"])
+            told(
+                Row(
+                    row["video"],
+                    row["status"],
+                    row["detail"],
+                    corrupt if row["status"] == "corrupt" else None,  # pyright: ignore
+                )
+            )
+
+    return run
+
+
+def _quiet_context() -> None:
+    """Our own progress bar and log lines are the ones a user reads."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
