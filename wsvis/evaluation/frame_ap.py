@@ -1,0 +1,169 @@
+"""Average precision of instances in single frames (COCO protocol), straight from RLE.
+
+C classes, K IoU thresholds. Liu et al. 2021, Sec. 4.3 (Tables 1, 2, 4, 5, 6: AP50).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+from pycocotools import mask as coco_mask
+
+from wsvis.evaluation.greedy_matching import COCO_THRESHOLDS, MAX_DETECTIONS, greedy_match
+from wsvis.evaluation.precision_recall import mean_over_classes, precision_at_recalls
+from wsvis.masks import rle_areas
+from wsvis.types import FrameInstances, Rle, Video
+
+
+@dataclass(frozen=True)
+class FrameTruth:
+    """Ground truth of one frame."""
+
+    labels: np.ndarray
+    """int64 [N], 0..C-1."""
+    masks: tuple[Rle, ...]
+    crowd: np.ndarray
+    """bool [N]: a crowd neither rewards nor punishes a detection inside it."""
+
+
+def frame_truths(video: Video) -> list[FrameTruth]:
+    """Ground truth of each frame; objects without a visible pixel in a frame are absent from it.
+
+    Crowd objects stay, marked. Frames without any object stay, since detections in them are false
+    positives.
+    """
+    if video.instances is None:
+        raise ValueError(f"video {video.id} has no ground truth")
+    truths = []
+    for t in range(video.length):
+        present = [(i, i.segmentations[t]) for i in video.instances]
+        shown = [(i, rle) for i, rle in present if rle is not None]
+        visible = rle_areas([rle for _, rle in shown]) > 0
+        kept = [pair for pair, seen in zip(shown, visible, strict=True) if seen]
+        truths.append(
+            FrameTruth(
+                labels=np.array([i.label for i, _ in kept], dtype=np.int64),
+                masks=tuple(rle for _, rle in kept),
+                crowd=np.array([i.is_crowd for i, _ in kept], dtype=bool),
+            )
+        )
+    return truths
+
+
+def frame_ap(
+    truth: Sequence[FrameTruth],
+    predictions: Sequence[FrameInstances],
+    classes: int,
+    iou_thresholds: Sequence[float] = (0.25, 0.5),
+    max_detections: int = MAX_DETECTIONS,
+) -> dict[str, float]:
+    """Mean average precision over classes at each IoU threshold, as pycocotools' COCOeval has it.
+
+    Every frame is one image. The mean leaves out classes without ground truth (COCO's "-1"); it is
+    NaN when no class has any.
+
+    The paper is silent on the program behind its frame AP50 and on maxDets; COCO's 100 per image
+    and class is taken.
+
+    Args:
+        truth: one entry per frame.
+        predictions: the same frames in the same order.
+        classes: C.
+        iou_thresholds: in (0, 1]; pass ``COCO_THRESHOLDS`` for AP .50:.95.
+        max_detections: detections of one class that count per frame, best scores first.
+
+    Returns:
+        ``AP50`` for threshold 0.5, ``AP25`` for 0.25 and so on, in [0, 1]; and ``AP``, the mean
+        over .50:.05:.95, where ``iou_thresholds`` holds them all.
+    """
+    by_class = frame_ap_by_class(truth, predictions, classes, iou_thresholds, max_detections)
+    result = {
+        f"AP{round(100 * t)}": mean_over_classes(row)
+        for t, row in zip(iou_thresholds, by_class, strict=True)
+    }
+    rows = {t: row for t, row in zip(iou_thresholds, by_class, strict=True)}
+    if set(COCO_THRESHOLDS) <= set(rows):
+        result["AP"] = mean_over_classes(np.stack([rows[t] for t in COCO_THRESHOLDS]))
+    return result
+
+
+def frame_ap_by_class(
+    truth: Sequence[FrameTruth],
+    predictions: Sequence[FrameInstances],
+    classes: int,
+    iou_thresholds: Sequence[float] = (0.5,),
+    max_detections: int = MAX_DETECTIONS,
+) -> Float[np.ndarray, "K C"]:
+    """Average precision of each class at each threshold; NaN for a class without ground truth."""
+    if len(truth) != len(predictions):
+        raise ValueError(f"{len(truth)} frames of ground truth, {len(predictions)} of predictions")
+    flags: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in range(classes)]
+    positives = np.zeros(classes, dtype=np.int64)
+    for real, found in zip(truth, predictions, strict=True):
+        _check_frame(real, found, classes)
+        np.add.at(positives, real.labels[~real.crowd], 1)
+        for label in np.unique(found.labels):
+            wanted = np.flatnonzero(real.labels == label)
+            mine = np.flatnonzero(found.labels == label)
+            mine = mine[np.argsort(-found.scores[mine], kind="stable")][:max_detections]
+            matched, ignored = greedy_match(
+                _iou(found.masks, mine, real.masks, wanted, real.crowd[wanted]),
+                real.crowd[wanted],
+                real.crowd[wanted],
+                iou_thresholds,
+            )
+            flags[label].append((found.scores[mine].astype(np.float64), matched, ignored))
+    ap = np.full((len(iou_thresholds), classes), np.nan)
+    for c in np.flatnonzero(positives):
+        ap[:, c] = _average_precision(flags[c], int(positives[c]), len(iou_thresholds))
+    return ap
+
+
+def instances_per_frame(predictions: Sequence[FrameInstances], score_threshold: float = 0) -> float:
+    """Mean number of instances with at least the given score (Sec. 4.5: 1.81 against 1.50).
+
+    The paper is silent on the score cut behind its figures. NaN for no frames.
+    """
+    counts = [int((found.scores >= score_threshold).sum()) for found in predictions]
+    return float(np.mean(counts)) if counts else float("nan")
+
+
+def _iou(
+    found: Sequence[Rle],
+    mine: np.ndarray,
+    real: Sequence[Rle],
+    wanted: np.ndarray,
+    crowd: Bool[np.ndarray, " G"],
+) -> np.ndarray:
+    """COCO's mask IoU: against a crowd, the share of the detection that lies inside it."""
+    if not len(mine) or not len(wanted):
+        return np.zeros((len(mine), len(wanted)))
+    flags = crowd.astype(int).tolist()
+    values = coco_mask.iou([found[d] for d in mine], [real[g] for g in wanted], flags)
+    return np.asarray(values, dtype=np.float64)
+
+
+def _average_precision(
+    flags: list[tuple[np.ndarray, np.ndarray, np.ndarray]], positives: int, thresholds: int
+) -> np.ndarray:
+    if not flags:
+        return np.zeros(thresholds)
+    scores = np.concatenate([s for s, _, _ in flags])
+    matched = np.concatenate([m for _, m, _ in flags], axis=1)
+    ignored = np.concatenate([i for _, _, i in flags], axis=1)
+    return precision_at_recalls(scores, matched, ignored, positives)[0].mean(axis=1)
+
+
+def _check_frame(real: FrameTruth, found: FrameInstances, classes: int) -> None:
+    labels = np.concatenate([real.labels, found.labels])
+    if labels.size and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(f"labels must be 0..{classes - 1}, found {labels.min()}..{labels.max()}")
+    if not len(found.labels) == len(found.scores) == len(found.masks):
+        raise ValueError("labels, scores and masks of a frame differ in number")
+    if np.isnan(found.scores).any():
+        raise ValueError("a score is NaN")
+    if len({tuple(rle["size"]) for rle in (*real.masks, *found.masks)}) > 1:
+        raise ValueError("masks of one frame differ in size")
