@@ -1,0 +1,89 @@
+"""Named runs: functions that return a whole configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from wsvis.config import (
+    CamConfig,
+    ClassifierConfig,
+    Config,
+    DataConfig,
+    FCamConfig,
+    FlowConfig,
+    IrLabelsConfig,
+    PseudoMasksConfig,
+)
+
+
+def cpu() -> Config:
+    """The embedded synthetic clips on two cores, nothing downloaded."""
+    return Config(
+        data=DataConfig(kind="synthetic"),
+        flow=FlowConfig(provider="dis-medium", stored_stride=2),
+        classifier=ClassifierConfig(
+            backbone="small",
+            weights="standin",
+            optimiser="adamw",
+            learning_rate=3e-4,
+            head_rate_factor=16.0,
+            epochs=5.0,
+            batch_size=16,
+            crop=0,
+            resize_long_side=(0, 0),
+            trainable="all",
+        ),
+        cam=CamConfig(scales=(1.0, 2.0)),
+        fcam=FCamConfig(compensation="median"),
+        pseudo_masks=PseudoMasksConfig(),
+    )
+
+
+def davis_mini() -> Config:
+    """Real clips in YouTube-VIS format; give --data.path and --classifier.weights."""
+    return Config(
+        data=DataConfig(kind="ytvis", split="train", held_out_per_class=1),
+        flow=FlowConfig(provider="dis-medium", stored_stride=2),
+        classifier=ClassifierConfig(
+            backbone="mobilenet_v2",
+            weights="",
+            normalisation="half",
+            stride_two_padding="same",
+            optimiser="adamw",
+            learning_rate=1e-4,
+            head_rate_factor=10.0,
+            epochs=4.0,
+            trainable="last-stages",
+            crop=0,
+            resize_long_side=(0, 0),
+        ),
+        cam=CamConfig(scales=(1.0, 1.5)),
+        fcam=FCamConfig(amplification=3.0, percentile=0.8, compensation="median"),
+        ir_labels=IrLabelsConfig(foreground_threshold=0.6),
+    )
+
+
+def paper_ytvis() -> Config:
+    """The paper's settings for YouTube-VIS; give --data.path. Needs a GPU and ImageNet weights."""
+    return Config(
+        data=DataConfig(kind="ytvis", split="train"),
+        flow=FlowConfig(provider="raft-large", weights="C_T_SKHT_V2"),
+    )
+
+
+def paper_cityscapes() -> Config:
+    """The paper's settings for Cityscapes; give --data.path. Needs a GPU and ImageNet weights."""
+    return replace(
+        paper_ytvis(),
+        data=DataConfig(kind="cityscapes", split="train"),
+        fcam=FCamConfig(amplification=5.0, percentile=0.5),
+    )
+
+
+PRESETS: dict[str, Callable[[], Config]] = {
+    "cpu": cpu,
+    "davis-mini": davis_mini,
+    "paper-ytvis": paper_ytvis,
+    "paper-cityscapes": paper_cityscapes,
+}

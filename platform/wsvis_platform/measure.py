@@ -1,0 +1,112 @@
+"""One setting, measured over several seeds: the unit of every sweep and table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from wsvis.config import Config
+from wsvis.config_checks import with_overrides
+from wsvis.pipeline import stage_keys
+from wsvis.types import Dataset
+from wsvis_platform.materialise import Materialiser, Outcome
+from wsvis_platform.store import Store
+
+METRICS = ("ap50", "ap25", "miou")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a setting scored, seed by seed, and which stored results it rests on."""
+
+    overrides: dict[str, Any]
+    seeds: tuple[int, ...]
+    per_seed: list[dict[str, float]]
+    keys: list[dict[str, str]] = field(default_factory=list)
+    """For each seed: stage -> key."""
+    computed: tuple[str, ...] = ()
+    """Stages that had to be computed, as 'stage' once each."""
+    reused: tuple[str, ...] = ()
+    coverage: float = 1.0
+    """Share of the videos that were measured."""
+
+    def mean(self, metric: str) -> float:
+        """Mean over seeds; NaN when any seed has none."""
+        return float(np.mean([row[metric] for row in self.per_seed])) if self.per_seed else math.nan
+
+    def std(self, metric: str) -> float:
+        """Sample standard deviation over seeds; NaN with fewer than two."""
+        if len(self.per_seed) < 2:
+            return math.nan
+        return float(np.std([row[metric] for row in self.per_seed], ddof=1))
+
+    def summary(self) -> dict[str, float]:
+        """``<metric>_mean`` and ``<metric>_std`` of every metric."""
+        out: dict[str, float] = {}
+        for metric in METRICS:
+            out[f"{metric}_mean"], out[f"{metric}_std"] = self.mean(metric), self.std(metric)
+        return out
+
+
+def measure(
+    base: Config,
+    overrides: Mapping[str, Any],
+    seeds: Sequence[int],
+    dataset: Dataset,
+    store: Store,
+    target: str,
+    *,
+    trained_on: Dataset | None = None,
+    tell: Callable[[Measurement], None] | None = None,
+) -> Measurement:
+    """Bring ``target`` (a quality stage) into the store for every seed and read its scores.
+
+    Args:
+        base: settings; ``overrides`` (dotted names) are laid over them.
+        overrides: what this setting changes.
+        seeds: one whole run each.
+        dataset: the videos to measure on.
+        store: where results are shared.
+        target: a stage whose result holds the metrics.
+        trained_on: take the classifier trained on these videos instead of training on ``dataset``.
+        tell: hears the measurement so far after each seed.
+    """
+    done: list[dict[str, float]] = []
+    keys: list[dict[str, str]] = []
+    computed: dict[str, None] = {}
+    reused: dict[str, None] = {}
+    coverage = 1.0
+    result = Measurement(dict(overrides), (), [])
+    for seed in seeds:
+        config = with_overrides(replace(base, seed=seed), overrides)
+        given = stage_keys(config, trained_on, ["classifier"]) if trained_on else {}
+        given = {"classifier": given["classifier"]} if given else None
+        outcomes: list[Outcome]
+        these, outcomes = Materialiser(store).ensure(config, dataset, [target], given)
+        payload = store.read(target, these[target])
+        done.append({name: _number(payload.data[name]) for name in METRICS})
+        coverage = min(coverage, payload.data["videos"] / max(len(dataset.videos), 1))
+        keys.append(these)
+        for outcome in outcomes:
+            (computed if outcome.status == "computed" else reused)[outcome.stage] = None
+        result = Measurement(
+            dict(overrides),
+            tuple(seeds[: len(done)]),
+            list(done),
+            list(keys),
+            tuple(computed),
+            tuple(name for name in reused if name not in computed),
+            coverage,
+        )
+        if tell:
+            tell(result)
+    return result
+
+
+def _number(value: float | None) -> float:
+    # JSON has no NaN: a metric that is undefined is stored as null
+    return math.nan if value is None else float(value)

@@ -1,0 +1,133 @@
+"""Before a sweep: the stages that no trial changes go into the store, over the whole cluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import ray
+
+from wsvis.config import Config
+from wsvis.pipeline import needed, stage_keys
+from wsvis.types import Dataset
+from wsvis_platform.extract import ray_data_runner
+from wsvis_platform.materialise import Materialiser, Outcome, Progress
+from wsvis_platform.store import Store
+
+
+@ray.remote(num_cpus=0)
+class _Board:
+    """Where training tasks write how far they are, for the driver to show."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, float]] = {}
+
+    def write(self, name: str, numbers: dict[str, float]) -> None:
+        self.rows[name] = numbers
+
+    def read(self) -> dict[str, dict[str, float]]:
+        return self.rows
+
+
+@ray.remote
+def _ensure_whole(
+    config: Config,
+    dataset: Dataset,
+    root: str,
+    stage: str,
+    given: Mapping[str, str] | None,
+    name: str,
+    board: Any,
+    threads: int,
+) -> list[Outcome]:
+    """Bring one whole-data-set stage into the store, in a worker."""
+    import cv2
+    import torch
+
+    torch.set_num_threads(threads)
+    cv2.setNumThreads(threads)
+    last = 0.0
+
+    def report(numbers: Mapping[str, float]) -> None:
+        nonlocal last
+        if time.monotonic() - last > 0.3:
+            last = time.monotonic()
+            board.write.remote(name, {key: float(value) for key, value in numbers.items()})
+
+    return Materialiser(Store(root), report=report).ensure(config, dataset, [stage], given)[1]
+
+
+def prepare(
+    config: Config,
+    seeds: Sequence[int],
+    dataset: Dataset,
+    store: Store,
+    targets: Sequence[str],
+    *,
+    workers: int = 0,
+    gpus_per_worker: float = 0.0,
+    trained_on: Dataset | None = None,
+    progress: Progress | None = None,
+    told: Callable[[Outcome], None] | None = None,
+    training: Callable[[Mapping[str, Mapping[str, float]]], None] | None = None,
+) -> None:
+    """Ensure the targets for every seed: per-video stages by Ray Data, training as parallel tasks.
+
+    Args:
+        config: settings; its seed is replaced by each of ``seeds``.
+        seeds: one classifier each.
+        dataset: the videos.
+        store: shared results.
+        targets: stages to bring into the store.
+        workers: actors for per-video stages; 0 = one per CPU.
+        gpus_per_worker: GPUs a network stage holds.
+        trained_on: take classifiers trained on these videos.
+        progress: hears (stage, videos done, videos in all).
+        told: hears the outcome of each stage.
+        training: hears {task: its latest numbers} while training tasks run.
+    """
+    runner = ray_data_runner(workers=workers, gpus_per_worker=gpus_per_worker)
+    here = Materialiser(store, runner, progress)
+    configs = [replace(config, seed=seed) for seed in seeds]
+    givens = [_given(each, trained_on) for each in configs]
+    for stage in needed(targets, givens[0] or ()):
+        if stage.whole is None:
+            # seeds that do not reach this stage share its key: the second asks for nothing
+            seen: set[str] = set()
+            for each, given in zip(configs, givens, strict=True):
+                key = stage_keys(each, dataset, [stage.name], given)[stage.name]
+                if key not in seen:
+                    seen.add(key)
+                    outcomes = here.ensure(each, dataset, [stage.name], given)[1]
+                    if told:
+                        told(outcomes[-1])
+            continue
+        board = _Board.remote()
+        waiting = [
+            _ensure_whole.options(num_cpus=1, num_gpus=gpus_per_worker, max_retries=3).remote(
+                each,
+                dataset,
+                str(store.root),
+                stage.name,
+                given,
+                f"{stage.name} seed {each.seed}",
+                board,
+                1,
+            )
+            for each, given in zip(configs, givens, strict=True)
+        ]
+        while waiting:
+            done, waiting = ray.wait(waiting, timeout=0.5)
+            if training:
+                training(ray.get(board.read.remote()))
+            for outcomes in ray.get(done):
+                if told:
+                    told(outcomes[-1])
+
+
+def _given(config: Config, trained_on: Dataset | None) -> dict[str, str] | None:
+    if trained_on is None:
+        return None
+    return {"classifier": stage_keys(config, trained_on, ["classifier"])["classifier"]}
