@@ -24,9 +24,9 @@ Compensation = Literal["none", "median", "affine", "homography"]
 class DataConfig:
     """Which videos. ``kind`` decides how ``path`` is read."""
 
-    kind: Literal["synthetic", "ytvis", "video-files", "davis"] = "synthetic"
-    """synthetic: rendered from code; ytvis: a YouTube-VIS JSON; video-files: a folder of videos with
-    labels.csv; davis: folders of frames and mask PNGs."""
+    kind: Literal["synthetic", "ytvis", "video-files", "davis", "cityscapes"] = "synthetic"
+    """synthetic: rendered from code; ytvis: a YouTube-VIS JSON; video-files: a folder of videos
+    with labels.csv; davis: folders of frames and mask PNGs; cityscapes: its own folders."""
     path: str = ""
     """The JSON file (ytvis) or the folder; not used by ``synthetic``."""
     frames: str = ""

@@ -33,7 +33,8 @@ class FrameFiles:
     paths: tuple[str, ...]
     successors: tuple[str, ...] | None = None
     """For each frame the next raw frame, where the listed frames are a subsample of the video (flow
-    is then taken to it); ``None`` when the listed frames are consecutive."""
+    is then taken to it); one fewer than ``paths`` where nothing follows the last frame; ``None``
+    when the listed frames are consecutive."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,9 @@ class Video:
     source: FrameFiles | VideoFile | SyntheticSource
     instances: tuple[Instance, ...] | None = None
     """Ground truth for measuring; ``None`` where there is none."""
+    problem: str = ""
+    """Why this video cannot be used, where reading the list already told; reading its frames raises
+    it, so that it is set aside like any video that turns out bad."""
 
     @property
     def length(self) -> int:
