@@ -119,12 +119,12 @@ def decode_video(
 def _open(path: str) -> cv2.VideoCapture:
     if not os.path.isfile(path):
         raise InputError(f"{path}: the video is listed but absent; restore the file")
-    level = cv2.getLogLevel()  # pyright: ignore[reportAttributeAccessIssue]
-    cv2.setLogLevel(0)  # pyright: ignore[reportAttributeAccessIssue]
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(0)
     try:
         capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
     finally:
-        cv2.setLogLevel(level)  # pyright: ignore[reportAttributeAccessIssue]
+        cv2.utils.logging.setLogLevel(level)
     if not capture.isOpened():
         raise InputError(f"{path}: is not a video that can be decoded; copy or encode it again")
     return capture
