@@ -1,4 +1,4 @@
-"""What a stage hands on: named arrays plus plain data, in one file that no reader can be tricked by.
+"""What a stage hands on: named arrays plus plain data, in one file that cannot trick its reader.
 
 The file is safetensors (no pickle, sizes checked by the format), with the plain data as JSON in its
 metadata. Network weights, flow, maps and masks all travel in this form.

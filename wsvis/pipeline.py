@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from wsvis.cam import stages as cam_stages
 from wsvis.config import Config
@@ -25,39 +24,8 @@ from wsvis.errors import InputError
 from wsvis.evaluation import stages as evaluation_stages
 from wsvis.flow import stages as flow_stages
 from wsvis.payload import Payload
-from wsvis.types import Dataset, Report, Video
-
-Process = Callable[[Video, Mapping[str, Payload]], Payload]
-"""One video and its inputs by stage name -> the stage's result for that video."""
-
-
-class Inputs(Protocol):
-    """How a stage over the whole data set reads the stages before it."""
-
-    def whole(self, stage: str) -> Payload:
-        """Result of a whole-data-set stage."""
-        ...
-
-    def video(self, stage: str, video_id: str) -> Payload | None:
-        """Result of a per-video stage; ``None`` where that video is quarantined."""
-        ...
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step. Exactly one of ``per_video`` and ``whole`` is given."""
-
-    name: str
-    version: int
-    """Raised by hand whenever the same inputs would give another result."""
-    inputs: tuple[str, ...]
-    settings: tuple[str, ...]
-    """Dotted names (a leaf or a group) the result depends on."""
-    seeded: bool = False
-    per_video: Callable[[Config, Mapping[str, Payload]], Process] | None = None
-    """Called once per worker with the whole-data-set inputs (a network is loaded once)."""
-    whole: Callable[[Config, Dataset, Inputs, Report | None], Payload] | None = None
-
+from wsvis.stage import Stage
+from wsvis.types import Dataset, Report
 
 STAGES: tuple[Stage, ...] = (
     # every frame decodes at the size the data set says; a video that fails is out from here on
@@ -65,9 +33,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("flow", 1, ("frames",), ("flow",), per_video=flow_stages.flow),
     # how far each pixel moves once the camera's motion is taken out
     Stage("motion", 1, ("flow",), ("fcam.compensation",), per_video=flow_stages.motion),
-    Stage(
-        "classifier", 1, ("frames",), ("classifier",), seeded=True, whole=cam_stages.classifier
-    ),
+    Stage("classifier", 1, ("frames",), ("classifier",), seeded=True, whole=cam_stages.classifier),
     Stage("cam", 1, ("frames", "classifier"), ("cam",), per_video=cam_stages.cam),
     # Eq. 2 and the masks it gives
     Stage(

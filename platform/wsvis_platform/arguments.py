@@ -33,7 +33,6 @@ def parse_arguments(
         SystemExit: after ``--help``.
     """
     shown = io.StringIO()
-    keywords = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(shown):
             value, unknown = tyro.cli(
@@ -43,7 +42,7 @@ def parse_arguments(
                 args=list(arguments),
                 return_unknown_args=True,
                 config=(tyro.conf.FlagConversionOff, tyro.conf.OmitSubcommandPrefixes),
-                **keywords,
+                default=kind() if default is None else default,
             )
     except SystemExit as stop:
         if stop.code in (0, None):

@@ -18,7 +18,8 @@ from wsvis.config import Config
 from wsvis.config_checks import config_slice
 from wsvis.errors import InputError
 from wsvis.payload import Payload
-from wsvis.pipeline import BY_NAME, Stage, needed, stage_keys, stage_seed
+from wsvis.pipeline import BY_NAME, needed, stage_keys, stage_seed
+from wsvis.stage import Stage
 from wsvis.types import Dataset, Report, Video
 from wsvis_platform.leases import lease
 from wsvis_platform.store import WHOLE, CorruptEntryError, Store
@@ -240,7 +241,8 @@ class Materialiser:
             for video in dataset.videos
             if video.id in usable and video.id not in have
         ]
-        total, done, corrupt = len(dataset.videos), len(dataset.videos) - len(todo), []
+        total, done = len(dataset.videos), len(dataset.videos) - len(todo)
+        corrupt: list[Row] = []
 
         def told(row: Row) -> None:
             nonlocal done
@@ -253,7 +255,9 @@ class Materialiser:
         if todo:
             self.runner(stage.name, config, todo, self.store, keys, told)
         if corrupt:
-            raise CorruptEntryError(*corrupt[0].corrupt, corrupt[0].detail)
+            assert corrupt[0].corrupt is not None
+            name, key, item = corrupt[0].corrupt
+            raise CorruptEntryError(name, key, item, corrupt[0].detail)
 
     def _repair(
         self, error: CorruptEntryError, config: Config, dataset: Dataset, keys: Mapping[str, str]

@@ -1,0 +1,42 @@
+"""What a stage is: a name, what it reads, what it depends on, and the function that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from wsvis.config import Config
+from wsvis.payload import Payload
+from wsvis.types import Dataset, Report, Video
+
+Process = Callable[[Video, Mapping[str, Payload]], Payload]
+"""One video and its inputs by stage name -> the stage's result for that video."""
+
+
+class Inputs(Protocol):
+    """How a stage over the whole data set reads the stages before it."""
+
+    def whole(self, stage: str) -> Payload:
+        """Result of a whole-data-set stage."""
+        ...
+
+    def video(self, stage: str, video_id: str) -> Payload | None:
+        """Result of a per-video stage; ``None`` where that video is quarantined."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step. Exactly one of ``per_video`` and ``whole`` is given."""
+
+    name: str
+    version: int
+    """Raised by hand whenever the same inputs would give another result."""
+    inputs: tuple[str, ...]
+    settings: tuple[str, ...]
+    """Dotted names (a leaf or a group) the result depends on."""
+    seeded: bool = False
+    per_video: Callable[[Config, Mapping[str, Payload]], Process] | None = None
+    """Called once per worker with the whole-data-set inputs (a network is loaded once)."""
+    whole: Callable[[Config, Dataset, Inputs, Report | None], Payload] | None = None
