@@ -1,0 +1,101 @@
+"""What every sweep is held against: masks without the method, each at its own best setting."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from wsvis.config import Config
+from wsvis.types import Dataset
+from wsvis_platform.measure import Measurement, measure
+from wsvis_platform.store import Store
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A simpler way to the same masks, with the settings it may choose among."""
+
+    name: str
+    target: str
+    """Quality stage that measures it."""
+    grid: Mapping[str, Sequence[Any]]
+    """Dotted name -> values; the best combination by the sweep's objective is taken."""
+
+    def settings(self) -> list[dict[str, Any]]:
+        """Every combination of the grid."""
+        names = list(self.grid)
+        return [
+            dict(zip(names, values, strict=True))
+            for values in itertools.product(*self.grid.values())
+        ]
+
+
+@ray.remote(num_cpus=1, max_retries=3)
+def _measure_remotely(
+    base: Config,
+    overrides: Mapping[str, Any],
+    seeds: Sequence[int],
+    dataset: Dataset,
+    root: str,
+    target: str,
+    trained_on: Dataset | None,
+) -> Measurement:
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    return measure(base, overrides, seeds, dataset, Store(root), target, trained_on=trained_on)
+
+
+def measure_all(
+    base: Config,
+    settings: Sequence[tuple[str, Mapping[str, Any]]],
+    seeds: Sequence[int],
+    dataset: Dataset,
+    store: Store,
+    *,
+    trained_on: Dataset | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Measurement]:
+    """Measure many (target, overrides) at once, one per CPU, in the order given."""
+    shared = ray.put(dataset)
+    trained = ray.put(trained_on)
+    tasks = [
+        _measure_remotely.remote(base, dict(o), tuple(seeds), shared, str(store.root), t, trained)
+        for t, o in settings
+    ]
+    waiting = list(tasks)
+    while waiting:
+        _, waiting = ray.wait(waiting, timeout=0.5)
+        if progress:
+            progress(len(tasks) - len(waiting), len(tasks))
+    return ray.get(tasks)
+
+
+def best_baselines(
+    base: Config,
+    baselines: Sequence[Baseline],
+    seeds: Sequence[int],
+    dataset: Dataset,
+    store: Store,
+    metric: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Measurement]:
+    """Each baseline at the setting that serves it best on these videos."""
+    rows = [(each, overrides) for each in baselines for overrides in each.settings()]
+    found = measure_all(
+        base, [(each.target, o) for each, o in rows], seeds, dataset, store, progress=progress
+    )
+    best: dict[str, Measurement] = {}
+    for (each, _), measurement in zip(rows, found, strict=True):
+        value = measurement.mean(metric)
+        if value == value and (
+            each.name not in best or value > best[each.name].mean(metric)
+        ):  # NaN is never best
+            best[each.name] = measurement
+    return best
