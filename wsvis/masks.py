@@ -17,6 +17,10 @@ from wsvis.types import Rle
 
 MAX_PIXELS = 1 << 28
 """No mask may claim more pixels than this: a hostile size must not allocate memory."""
+MAX_DIGITS = 7
+"""Base-32 digits of a number in ``counts``: with its sign, MAX_PIXELS needs 6."""
+POLYGON_REACH = 4
+"""A polygon may leave the frame by this many times its longer side."""
 
 
 def encode_masks(masks: Bool[np.ndarray, "N H W"]) -> list[Rle]:
@@ -39,28 +43,65 @@ def decode_masks(rles: Sequence[Rle], height: int, width: int) -> Bool[np.ndarra
 
 def run_lengths(counts: str | bytes) -> np.ndarray:
     """The runs behind a compressed ``counts`` string (int64 [R]); raises on a malformed string."""
-    runs: list[int] = []
-    position, data = 0, counts.encode() if isinstance(counts, str) else counts
-    while position < len(data):
-        value, shift, more = 0, 0, True
-        while more:
-            if position >= len(data):
-                raise ValueError("counts end in the middle of a number")
-            code = data[position] - 48
-            if not 0 <= code < 64:
-                raise ValueError("counts hold a character that RLE does not use")
-            value |= (code & 0x1F) << shift
-            more = bool(code & 0x20)
-            position += 1
-            shift += 5
-            if not more and code & 0x10:
-                value |= -1 << shift
-        if len(runs) > 2:
-            value += runs[-2]
-        if value < 0:
-            raise ValueError("counts hold a negative run")
-        runs.append(value)
-    return np.asarray(runs, dtype=np.int64)
+    return _runs_of_all([counts])[0]
+
+
+def rles_are_sound(counts: Sequence[Any], height: int, width: int) -> bool:
+    """Whether every compressed ``counts`` string is well formed and sums to height * width.
+
+    One pass over all strings together, for data sets with hundreds of thousands of masks;
+    ``checked_rle`` then names what is wrong with which.
+    """
+    if not all(isinstance(string, str | bytes) and string for string in counts):
+        return False
+    if not counts:
+        return True
+    try:
+        runs, first = _runs_of_all(counts)
+    except ValueError:
+        return False
+    return bool((np.add.reduceat(runs, first) == height * width).all())
+
+
+def _runs_of_all(counts: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray]:
+    """The runs of several strings one after the other, and where those of each string begin.
+
+    A number is written in base 32, lowest digit first, one character (code + 48) per digit; bit 5
+    says that more digits follow, bit 4 of the last digit that the number is negative. From the
+    fourth number on, the difference to the number two before is written.
+    """
+    strings = [string.encode() if isinstance(string, str) else string for string in counts]
+    codes = np.frombuffer(b"".join(strings), dtype=np.uint8) - np.uint8(48)
+    if len(codes) == 0:
+        return np.zeros(0, dtype=np.int64), np.zeros(len(strings), dtype=np.int64)
+    if codes.max() > 63:  # characters below code 48 have wrapped around
+        raise ValueError("counts hold a character that RLE does not use")
+    string_ends = np.cumsum([len(string) for string in strings])
+    last_digit = np.flatnonzero(codes < 32)
+    if (codes[string_ends[string_ends > 0] - 1] >= 32).any():
+        raise ValueError("counts end in the middle of a number")
+    first_digit = np.concatenate([[0], last_digit[:-1] + 1])
+    digits = last_digit - first_digit + 1
+    if digits.max() > MAX_DIGITS:
+        raise ValueError("counts hold a number that is too large")
+    place = np.arange(len(codes)) - np.repeat(first_digit, digits)
+    numbers = np.add.reduceat((codes & 31).astype(np.int64) << (5 * place), first_digit)
+    numbers -= np.where(codes[last_digit] & 16, 1 << (5 * digits), 0)
+
+    first = np.searchsorted(last_digit, np.concatenate([[0], string_ends[:-1]]))
+    per_string = np.diff(np.concatenate([first, [len(numbers)]]))
+    index = np.arange(len(numbers)) - np.repeat(first, per_string)
+    odd = index % 2 == 1
+    # Undoing the differences is a running sum over every second number of a string; the number at
+    # index 0 takes no part, so the sums there are what earlier strings have left.
+    runs = numbers.copy()
+    for chosen in (odd, ~odd & (index > 0)):
+        total = np.cumsum(np.where(chosen, numbers, 0))
+        before = np.repeat(total[np.minimum(first, len(total) - 1)], per_string)
+        runs[chosen] = (total - before)[chosen]
+    if (runs < 0).any():
+        raise ValueError("counts hold a negative run")
+    return runs, first
 
 
 def checked_rle(segmentation: Any, height: int, width: int, where: str) -> Rle:
@@ -82,15 +123,15 @@ def checked_rle(segmentation: Any, height: int, width: int, where: str) -> Rle:
     if not isinstance(segmentation, dict) or not {"size", "counts"} <= set(segmentation):
         raise InputError(f"{where}: a segmentation is a list of polygons or {{size, counts}}")
     size, counts = segmentation["size"], segmentation["counts"]
-    if list(size) != [height, width]:
-        raise InputError(f"{where}: RLE size {list(size)} is not the video's [{height}, {width}]")
+    if not isinstance(size, list | tuple) or list(size) != [height, width]:
+        raise InputError(f"{where}: RLE size {size!r} is not the video's [{height}, {width}]")
+    if not isinstance(counts, list | str | bytes):
+        raise InputError(f"{where}: RLE counts are neither text nor a list; export the mask again")
     try:
-        runs = (
-            np.asarray(counts, dtype=np.int64) if isinstance(counts, list) else run_lengths(counts)
-        )
-    except (ValueError, TypeError, OverflowError, AttributeError) as error:
+        runs = _whole_numbers(counts) if isinstance(counts, list) else run_lengths(counts)
+    except (ValueError, OverflowError) as error:
         raise InputError(f"{where}: RLE cannot be read ({error}); export the mask again") from None
-    if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
+    if int(runs.sum()) != height * width:
         raise InputError(
             f"{where}: RLE counts sum to {int(runs.sum())}, not {height} x {width} = "
             f"{height * width}; export the mask again"
@@ -106,11 +147,25 @@ def checked_rle(segmentation: Any, height: int, width: int, where: str) -> Rle:
     }
 
 
+def _whole_numbers(counts: list[Any]) -> np.ndarray:
+    runs = np.asarray(counts if counts else [0])
+    if runs.ndim != 1 or runs.dtype.kind not in "iu":
+        raise ValueError("counts are not a list of whole numbers")
+    if runs.min() < 0:
+        raise ValueError("counts hold a negative run")
+    if runs.max() > MAX_PIXELS:
+        raise ValueError("counts hold a number that is too large")
+    return runs.astype(np.int64)
+
+
 def _polygons_to_rle(polygons: list[Any], height: int, width: int, where: str) -> Rle:
+    reach = POLYGON_REACH * max(height, width)  # the rasteriser's memory grows with the outline
     for polygon in polygons:
         numbers = isinstance(polygon, list) and all(isinstance(x, int | float) for x in polygon)
         if not numbers or len(polygon) < 6 or len(polygon) % 2 or not np.isfinite(polygon).all():
             raise InputError(f"{where}: a polygon is a flat list of at least 3 finite x, y pairs")
+        if max(max(polygon), -min(polygon)) > reach:
+            raise InputError(f"{where}: a polygon lies far outside the frame; export it again")
     if not polygons:
         return encode_masks(np.zeros((1, height, width), dtype=bool))[0]
     merged = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))

@@ -88,9 +88,9 @@ def _video_file_pairs(video: Video, source: VideoFile) -> tuple[np.ndarray, np.n
 
 
 def _rendered(video: Video, source: SyntheticSource) -> np.ndarray:
-    from wsvis.data.synthetic import render_clip  # only here: most data sets need no generator
+    from wsvis.data.synthetic import clip_frames  # only here: most data sets need no generator
 
-    frames = np.asarray(render_clip(source).frames)
+    frames = clip_frames(source).copy()  # the original is shared and read-only
     if frames.shape != (video.length, video.height, video.width, 3):
         raise ValueError(f"{video.id}: the generator made {frames.shape}")
     return frames

@@ -76,19 +76,17 @@ def probe_video(path: str) -> tuple[int, int, int]:
     """
     capture = _open(path)
     announced = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    ok, first = capture.read()
+    if not ok or first is None:
+        raise InputError(f"{path}: holds no frame that can be decoded; encode the video again")
     if not path.lower().endswith(EXACT_COUNT_SUFFIXES):
-        decoded = 0
+        decoded = 1
         while capture.grab():
             decoded += 1
         if decoded < ESTIMATE_SLACK * announced - 1:
             raise InputError(_cut_off(path, decoded, announced))
         announced = decoded
-    else:
-        capture.grab()
-    ok, first = capture.retrieve() if announced > 0 else (False, None)
     capture.release()
-    if not ok or first is None:
-        raise InputError(f"{path}: holds no frame that can be decoded; encode the video again")
     return announced, int(first.shape[0]), int(first.shape[1])
 
 
