@@ -1,0 +1,152 @@
+"""What a sweep leaves behind: tables for people, files for programs."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from wsvis.config import Config
+from wsvis.config_checks import flatten, with_overrides
+from wsvis.errors import InputError
+from wsvis_platform.measure import METRICS, Measurement
+from wsvis_platform.sweep import Trial
+
+SHORT = {
+    "fcam.amplification": "A",
+    "fcam.percentile": "T",
+    "ir_labels.foreground_threshold": "threshold",
+    "fcam.compensation": "camera",
+}
+"""Column heads for settings; others keep their dotted name."""
+
+
+def setting_text(overrides: Mapping[str, Any]) -> str:
+    """Settings as people read them: ``A 2.0, T 0.80, threshold 0.30, camera median``."""
+    parts = []
+    for name, value in overrides.items():
+        shown = f"{value:.2f}" if isinstance(value, float) else str(value)
+        parts.append(f"{SHORT.get(name, name)} {shown}")
+    return ", ".join(parts) or "-"
+
+
+def score_text(measurement: Measurement | None, metric: str) -> str:
+    """Mean ± standard deviation in points (0..100), or n/a."""
+    if measurement is None or math.isnan(measurement.mean(metric)):
+        return "n/a"
+    mean, std = 100 * measurement.mean(metric), 100 * measurement.std(metric)
+    return f"{mean:.1f}" if math.isnan(std) else f"{mean:.1f} ± {std:.1f}"
+
+
+def result_table(
+    title: str, rows: Sequence[tuple[str, Measurement | None, Measurement | None]], held_out: bool
+) -> Table:
+    """Methods against metrics; the last columns are clips that chose no setting."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("method")
+    table.add_column("setting")
+    for metric in METRICS:
+        table.add_column(_head(metric), justify="right")
+    if held_out:
+        for metric in METRICS:
+            table.add_column(f"held-out {_head(metric)}", justify="right")
+    for name, measurement, other in rows:
+        cells = [name, setting_text(measurement.overrides) if measurement else "-"]
+        cells += [score_text(measurement, metric) for metric in METRICS]
+        if held_out:
+            cells += [score_text(other, metric) for metric in METRICS]
+        table.add_row(*cells)
+    return table
+
+
+def trial_table(trials: Sequence[Trial], metric: str, shown: int = 8) -> Table:
+    """The best trials, best first, and how many failed."""
+
+    def rank(trial: Trial) -> float:
+        value = trial.objective(metric)
+        return math.inf if math.isnan(value) else -value
+
+    order = sorted(trials, key=rank)
+    failed = sum(math.isnan(trial.objective(metric)) for trial in trials)
+    note = f", {failed} failed" if failed else ""
+    table = Table(title=f"Best of {len(trials)} trials{note}", title_justify="left")
+    table.add_column("trial")
+    table.add_column("setting")
+    for name in METRICS:
+        table.add_column(_head(name), justify="right")
+    table.add_column("computed")
+    for trial in order[:shown]:
+        found = trial.measurement
+        if found is None:
+            continue
+        scores = [score_text(found, name) for name in METRICS]
+        table.add_row(
+            trial.id[-5:], setting_text(found.overrides), *scores, _stages(found.computed)
+        )
+    return table
+
+
+def write_trials(path: Path, trials: Sequence[Trial]) -> None:
+    """One CSV row per trial: settings, metrics with mean and std, status, seconds."""
+    names = sorted({n for t in trials if t.measurement for n in t.measurement.overrides})
+    scores = [f"{metric}_{kind}" for metric in METRICS for kind in ("mean", "std")]
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["trial", "status", *names, *scores, "seeds", "seconds", "error"])
+        for trial in trials:
+            found = trial.measurement
+            summary = found.summary() if found else {}
+            rows.writerow(
+                [
+                    trial.id,
+                    "done" if found else "failed",
+                    *[found.overrides.get(name, "") if found else "" for name in names],
+                    *[summary.get(name, "") for name in scores],
+                    len(found.seeds) if found else 0,
+                    round(trial.seconds, 2),
+                    trial.error,
+                ]
+            )
+    os.replace(temporary, path)
+
+
+def write_config(path: Path, config: Config) -> None:
+    """The whole configuration under its dotted names; give it back with ``--config-file``."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(flatten(config), indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def read_config(path: str | Path, base: Config) -> Config:
+    """``base`` with the settings of a file that :func:`write_config` made (or part of them).
+
+    Raises:
+        InputError: the file is absent or no such file, or names an unknown setting.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give the path of a config file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not JSON ({error}); give a file a sweep wrote") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no settings; give a file a sweep wrote")
+    try:
+        return with_overrides(base, content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _head(metric: str) -> str:
+    return {"ap50": "AP50", "ap25": "AP25", "miou": "mIoU"}[metric]
+
+
+def _stages(names: Sequence[str]) -> str:
+    return ", ".join(name for name in names if not name.endswith("quality")) or "nothing"
