@@ -97,7 +97,7 @@ class ClassifierConfig:
     epochs: float = 5.0
     batch_size: int = 16
     crop: int = 512
-    """Training crop in pixels; a multiple of 16."""
+    """Training crop in pixels, a multiple of 16; 0 = whole frames."""
     resize_long_side: tuple[int, int] = (320, 640)
     """Range of the longer side after the random resize in training; (0, 0) = no resize."""
     trainable: Literal["last-stages", "head", "all"] = "last-stages"
@@ -112,7 +112,7 @@ class ClassifierConfig:
         check_range("classifier.weight_decay", self.weight_decay, 0, 1)
         check_range("classifier.epochs", self.epochs, 0, 10_000)
         check_range("classifier.batch_size", self.batch_size, 1, 65_536)
-        check_range("classifier.crop", self.crop, 16, 4096)
+        check_range("classifier.crop", self.crop, 0, 4096)
 
 
 @dataclass(frozen=True, kw_only=True)
