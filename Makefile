@@ -1,0 +1,59 @@
+# `make sweep` and `make test` are all a newcomer needs: both install first, into .venv here.
+#   make sweep ARGS="--num-samples 32"     make test ARGS="-m 'not slow'"     make ui OUTPUT=elsewhere
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+OUTPUT ?= runs
+PORT ?= 5000
+ARGS ?=
+# The first interpreter that is new enough makes the environment; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; \
+	done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install sweep test lint ui bench clean
+
+help:
+	@echo "make install  the project and its tools into .venv"
+	@echo "make sweep    the sweep over A and T on the embedded data (ARGS=... go to the script)"
+	@echo "make test     all tests (ARGS=... go to pytest)"
+	@echo "make lint     ruff and pyright"
+	@echo "make ui       browse the runs under OUTPUT ($(OUTPUT)) at http://127.0.0.1:$(PORT)"
+	@echo "make bench    benchmarks"
+	@echo "make clean    remove caches and .venv; results under runs/ stay"
+
+install: $(INSTALLED)
+
+# A stamp: installing again takes no time until the list of packages changes.
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no Python >= 3.11 found; install one or give PYTHON=/path/to/python3" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "error: $(PYTHON) cannot make $(VENV); on Debian or Ubuntu install python3-venv" >&2; exit 2; }
+	@echo "installing into $(VENV) (a few minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+sweep: install
+	$(BIN)/python experiments/sweep_fcam.py $(ARGS)
+
+test: install
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+ui:
+	@test -f "$(OUTPUT)/mlflow.db" || { echo "error: $(OUTPUT)/mlflow.db does not exist; run 'make sweep' first or give OUTPUT=..." >&2; exit 2; }
+	@$(MAKE) --no-print-directory install
+	$(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri "sqlite:///$(abspath $(OUTPUT))/mlflow.db"
+
+bench: install
+	$(BIN)/python -m pytest benchmarks --benchmark-only $(ARGS)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .benchmarks build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
