@@ -45,9 +45,9 @@ class Backbone(nn.Module):
     training from scratch sets ``frozen_statistics = False``.
     """
 
-    def __init__(self, name: str, stages: list[nn.Module]) -> None:
+    def __init__(self, name: str, stages: list[nn.Module], stride_two_padding: str) -> None:
         super().__init__()
-        self.name = name
+        self.name, self.stride_two_padding = name, stride_two_padding
         self.channels, self.strides = STAGES[name]
         self.stages = nn.ModuleList(stages)
         self.frozen_statistics = True
@@ -70,29 +70,32 @@ class Backbone(nn.Module):
         return self
 
 
-class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's 'SAME': ceil(n / stride) outputs.
+class PadSame(nn.Module):
+    """TensorFlow's 'SAME' padding for a window of the given size that moves by 2.
 
-    For kernel 3 and stride 2 an even input is padded 0 before and 1 after, an odd one 1 and 1.
+    ceil(n / 2) outputs; with kernel 3 an even input gets 0 before and 1 after, an odd one 1 and 1.
+    Zeros, which suit a maximum too where it follows a ReLU.
     """
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Pad bottom and right more than top and left, then convolve."""
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad bottom and right at least as much as top and left."""
         pads = []
-        for n, kernel, stride in zip(
-            input.shape[:-3:-1], self.kernel_size[::-1], self.stride[::-1], strict=True
-        ):
-            total = max((-(-n // stride) - 1) * stride + kernel - n, 0)
+        for n in (x.shape[-1], x.shape[-2]):
+            total = max((-(-n // 2) - 1) * 2 + self.kernel - n, 0)
             pads += [total // 2, total - total // 2]
-        return functional.conv2d(
-            functional.pad(input, pads),
-            self.weight,
-            self.bias,
-            self.stride,
-            0,
-            self.dilation,
-            self.groups,
-        )
+        return functional.pad(x, pads)
+
+
+class SameConv2d(nn.Conv2d):
+    """A stride-2 convolution with :class:`PadSame` before it."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Pad, then convolve."""
+        return super().forward(PadSame(self.kernel_size[0])(input))
 
 
 class SmallBlock(nn.Module):
@@ -122,8 +125,7 @@ def build_backbone(name: str, *, stride_two_padding: str = "symmetric") -> Backb
 
     Args:
         name: ``small``, ``resnet18``, ``resnet50`` or ``mobilenet_v2``.
-        stride_two_padding: ``symmetric`` (torch) or ``same`` (TensorFlow) in stride-2 convolutions;
-            ResNet's pooling layer stays symmetric.
+        stride_two_padding: ``symmetric`` (torch) or ``same`` (TensorFlow) wherever the stride is 2.
     """
     if stride_two_padding not in ("symmetric", "same"):
         raise ValueError(f"stride_two_padding {stride_two_padding!r} is not symmetric or same")
@@ -135,7 +137,7 @@ def build_backbone(name: str, *, stride_two_padding: str = "symmetric") -> Backb
         stages = _mobilenet_stages()
     else:
         raise ValueError(f"no backbone is called {name!r}; known: {', '.join(STAGES)}")
-    backbone = Backbone(name, stages)
+    backbone = Backbone(name, stages, stride_two_padding)
     if stride_two_padding == "same":
         _pad_as_tensorflow(backbone)
     return backbone.train()
@@ -196,11 +198,13 @@ def _pad_as_tensorflow(module: nn.Module) -> None:
                     child.in_channels,
                     child.out_channels,
                     child.kernel_size,  # type: ignore[arg-type]
-                    child.stride,  # type: ignore[arg-type]
+                    2,
                     groups=child.groups,
                     bias=child.bias is not None,
                 )
             same.weight, same.bias = child.weight, child.bias
             setattr(module, name, same)
+        elif isinstance(child, nn.MaxPool2d):
+            setattr(module, name, nn.Sequential(PadSame(3), nn.MaxPool2d(3, 2)))
         else:
             _pad_as_tensorflow(child)

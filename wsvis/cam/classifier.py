@@ -1,0 +1,177 @@
+"""The frame classifier behind the CAMs: a backbone, a 1x1 convolution, pooling; its file.
+
+B frames, C classes, c channels, H W pixels, h w cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wsvis.cam.backbone_weights import load_backbone_weights, write_whole
+from wsvis.cam.backbones import Backbone, build_backbone
+from wsvis.cam.pooling import average_pooling, log_sum_exp_pooling
+from wsvis.errors import InputError
+from wsvis.payload import Payload, from_bytes, to_bytes
+
+MEAN_STD = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+}
+"""Normalisation -> mean and standard deviation of R, G, B in 0..1."""
+
+
+class Classifier(nn.Module):
+    """Class maps by a bias-free 1x1 convolution on the last stage, pooled to logits.
+
+    Without a bias a frame's logit is nothing but its class map's pooled value, so the map says
+    where the evidence was (IRN Sec. 3.1).
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        class_names: Sequence[str],
+        *,
+        pooling: str = "average",
+        lse_sharpness: float = 4.0,
+        normalisation: str = "imagenet",
+    ) -> None:
+        super().__init__()
+        if pooling not in ("average", "lse") or normalisation not in MEAN_STD:
+            raise ValueError(f"unknown pooling {pooling!r} or normalisation {normalisation!r}")
+        self.backbone = backbone
+        self.head = nn.Conv2d(backbone.channels[-1], len(class_names), 1, bias=False)
+        self.class_names = tuple(class_names)
+        self.pooling, self.lse_sharpness = pooling, lse_sharpness
+        self.normalisation = normalisation
+
+    def pooled(self, features: Float[Tensor, "B c h w"]) -> Float[Tensor, "B C"]:
+        """Logits from the last stage's output."""
+        maps = self.head(features).float()
+        if self.pooling == "average":
+            return average_pooling(maps)
+        return log_sum_exp_pooling(maps, self.lse_sharpness)
+
+    def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C"]:
+        """Logits of normalised frames."""
+        return self.pooled(self.backbone(x)[-1])
+
+
+def build_classifier(
+    backbone: str,
+    class_names: Sequence[str],
+    *,
+    weights: str = "none",
+    stride_two_padding: str = "symmetric",
+    pooling: str = "average",
+    lse_sharpness: float = 4.0,
+    normalisation: str = "imagenet",
+    seed: int = 0,
+) -> Classifier:
+    """A classifier with initial weights; what is random comes from ``seed`` alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        built = build_backbone(backbone, stride_two_padding=stride_two_padding)
+        model = Classifier(
+            built,
+            class_names,
+            pooling=pooling,
+            lse_sharpness=lse_sharpness,
+            normalisation=normalisation,
+        )
+    load_backbone_weights(built, weights)
+    return model
+
+
+def multilabel_soft_margin_loss(
+    logits: Float[Tensor, "B C"], labels: Bool[Tensor, "B C"]
+) -> Float[Tensor, ""]:
+    """Binary cross-entropy of each class's logit, mean over classes and frames.
+
+    L = -1/(BC) sum_b sum_c [ y log sigmoid(s) + (1 - y) log(1 - sigmoid(s)) ], with s -> ``logits``
+    and y -> ``labels``. IRN as released; at zero logits it is log 2.
+    """
+    return functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+
+
+def normalise_frames(
+    frames: UInt8[Tensor, "B H W 3"], normalisation: str
+) -> Float[Tensor, "B 3 H W"]:
+    """RGB bytes -> what the network reads.
+
+    Args:
+        frames: RGB, 0..255.
+        normalisation: ``imagenet`` ((x / 255 - mean) / std of ImageNet) or ``half``
+            ((x / 255 - 0.5) / 0.5, so -1..1).
+    """
+    mean, std = (
+        torch.tensor(values, device=frames.device).view(3, 1, 1)
+        for values in MEAN_STD[normalisation]
+    )
+    return (frames.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+
+def classifier_to_payload(model: Classifier) -> Payload:
+    """Weights and all that is needed to build the network again."""
+    return Payload(
+        arrays={name: t.detach().cpu().numpy() for name, t in model.state_dict().items()},
+        data={
+            "kind": "classifier",
+            "backbone": model.backbone.name,
+            "stride_two_padding": model.backbone.stride_two_padding,
+            "classes": list(model.class_names),
+            "pooling": model.pooling,
+            "lse_sharpness": model.lse_sharpness,
+            "normalisation": model.normalisation,
+        },
+    )
+
+
+def classifier_from_payload(payload: Payload) -> Classifier:
+    """The inverse of :func:`classifier_to_payload`.
+
+    Raises:
+        ValueError: the payload is something else.
+    """
+    data: dict[str, Any] = payload.data
+    if data.get("kind") != "classifier":
+        raise ValueError("this is no classifier")
+    try:
+        model = Classifier(
+            build_backbone(data["backbone"], stride_two_padding=data["stride_two_padding"]),
+            data["classes"],
+            pooling=data["pooling"],
+            lse_sharpness=data["lse_sharpness"],
+            normalisation=data["normalisation"],
+        )
+        tensors = {name: torch.from_numpy(np.array(a)) for name, a in payload.arrays.items()}
+        model.load_state_dict(tensors)
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f"this classifier is incomplete ({str(error).splitlines()[0]})") from None
+    return model.eval()
+
+
+def save_classifier(model: Classifier, path: str | Path) -> None:
+    """Write a classifier as safetensors, all at once or not at all."""
+    write_whole(Path(path), to_bytes(classifier_to_payload(model)))
+
+
+def load_classifier(path: str | Path) -> Classifier:
+    """Read what :func:`save_classifier` wrote.
+
+    Raises:
+        InputError: no such file, or not a classifier of ours.
+    """
+    try:
+        return classifier_from_payload(from_bytes(Path(path).read_bytes()))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path}: {reason}; give a file that save_classifier wrote") from None
