@@ -36,6 +36,10 @@ class DataConfig:
     per class), ``all`` = no split."""
     held_out_per_class: int = 10
     """Videos per class in the validation split (paper Sec. 4.1)."""
+    split_seed: int = 0
+    """Which held-out split; not the run's seed, so that several seeds compare on one split."""
+    split_file: str = ""
+    """A split saved by ``wsvis data split``, used instead of drawing one."""
     frame_step: int = 1
     """Keep every n-th frame; flow is still taken to the next raw frame."""
     videos: int = 0
@@ -46,6 +50,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         check_choices(self, "data")
         check_range("data.held_out_per_class", self.held_out_per_class, 1, 10_000)
+        check_range("data.split_seed", self.split_seed, 0, 2**31 - 1)
         check_range("data.frame_step", self.frame_step, 1, 1000)
         check_range("data.videos", self.videos, 0, 10_000_000)
         check_range("data.synthetic_videos", self.synthetic_videos, 3, 100_000)

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
-from pycocotools import mask as coco_mask
+from pycocotools import mask as _coco_mask
 
 from wsvis.errors import InputError
 from wsvis.types import Rle
 
+coco_mask: Any = _coco_mask  # its stubs know only one of the forms that it takes and gives
 MAX_PIXELS = 1 << 28
 """No mask may claim more pixels than this: a hostile size must not allocate memory."""
 MAX_DIGITS = 7

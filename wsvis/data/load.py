@@ -1,0 +1,98 @@
+"""From the configuration to the videos: the one door to every kind of data set."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from wsvis.config import DataConfig
+from wsvis.data.fingerprint import dataset_fingerprint
+from wsvis.data.outside import OnProblem, refuse
+from wsvis.data.select import (
+    every_nth_frame,
+    keep_used_classes,
+    only_videos,
+    without_invisible,
+)
+from wsvis.data.splits import check_split_fits, load_split, split_dataset
+from wsvis.errors import InputError
+from wsvis.types import Dataset
+
+GENERATED = "synthetic"
+
+
+def load_dataset(config: DataConfig) -> Dataset:
+    """The videos a configuration asks for, with their fingerprint.
+
+    Classes that occur in no video are left out (before the split, so both sides number them alike).
+    A file that turns out bad only when its frames are read does not stop anything here.
+
+    Raises:
+        InputError: path absent, file in another format, or no video left.
+    """
+    whole = read_dataset(config)
+    if config.kind == GENERATED:
+        chosen = whole
+    else:
+        chosen = _one_side(keep_used_classes(whole), config)
+    if config.videos:
+        chosen = dataclasses.replace(chosen, videos=chosen.videos[: config.videos])
+    if not chosen.videos:
+        raise InputError(
+            f"data.split {config.split!r} of {config.path} holds no video; lower "
+            "data.held_out_per_class or choose another split"
+        )
+    thinned = (every_nth_frame(video, config.frame_step) for video in chosen.videos)
+    chosen = dataclasses.replace(
+        chosen, videos=tuple(without_invisible(video) for video in thinned)
+    )
+    return dataclasses.replace(chosen, fingerprint=dataset_fingerprint(chosen, whole.fingerprint))
+
+
+def read_dataset(config: DataConfig, on_problem: OnProblem = refuse) -> Dataset:
+    """Everything at ``config.path``, as listed: before classes, split or frames are chosen."""
+    if config.kind == GENERATED:
+        return _generated(config)
+    if not config.path:
+        raise InputError(f"data.path is empty; give the path of the {config.kind} data set")
+    if config.kind == "ytvis":
+        from wsvis.data.ytvis import read_ytvis
+
+        return read_ytvis(config.path, config.frames, on_problem)
+    if config.kind == "video-files":
+        from wsvis.data.video_files import read_video_files
+
+        return read_video_files(config.path, on_problem)
+    if config.kind == "davis":
+        from wsvis.data.davis import read_davis
+
+        return read_davis(config.path, on_problem)
+    from wsvis.data.cityscapes import read_cityscapes
+
+    return read_cityscapes(config.path, config.split, on_problem)
+
+
+def _one_side(dataset: Dataset, config: DataConfig) -> Dataset:
+    if config.split == "all" or config.kind == "cityscapes":  # Cityscapes has its own split
+        return dataset
+    if config.split_file:
+        split = load_split(config.split_file)
+        check_split_fits(split, dataset, config.split_file)
+    else:
+        split = split_dataset(dataset, config.held_out_per_class, config.split_seed)
+    return only_videos(dataset, split.train if config.split == "train" else split.val)
+
+
+def _generated(config: DataConfig) -> Dataset:
+    from wsvis.data.synthetic import synthetic_dataset
+
+    counts = {"train": config.synthetic_videos, "val": config.synthetic_videos // 3}
+    if config.split != "all":
+        wanted = counts[config.split]
+        return synthetic_dataset(config.split, min(config.videos or wanted, wanted))
+    sides = [synthetic_dataset(split, count) for split, count in counts.items()]
+    return dataclasses.replace(
+        sides[0],
+        name="synthetic",
+        videos=sides[0].videos + sides[1].videos,
+        fingerprint="+".join(side.fingerprint for side in sides),
+    )
