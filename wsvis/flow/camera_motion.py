@@ -36,6 +36,7 @@ def frame_motion(
     length: int,
     compensation: Compensation,
     spacing: float = 1.0,
+    chained: bool = True,
 ) -> Float32[np.ndarray, "T h w"]:
     """How far each pixel of each frame moves once the camera's motion is taken out.
 
@@ -45,11 +46,12 @@ def frame_motion(
         length: frames T.
         compensation: camera model; "none" is the paper's literal ||F||.
         spacing: pixels of the frame between neighbouring cells (only a homography asks).
+        chained: pairs end on frames of the video; see :func:`frame_flow`.
 
     Returns:
         Lengths in pixels of the frame.
     """
-    fields = frame_flow(forward, backward, length)
+    fields = frame_flow(forward, backward, length, chained)
     for t in range(length):
         fields[t] = residual_flow(fields[t], compensation, spacing)
     return flow_magnitude(fields)

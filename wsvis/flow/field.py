@@ -98,6 +98,7 @@ def frame_flow(
     forward: Float32[np.ndarray, "P h w 2"],
     backward: Float32[np.ndarray, "P h w 2"],
     length: int,
+    chained: bool = True,
 ) -> Float32[np.ndarray, "T h w 2"]:
     """One field per frame, where pairs are fewer than frames.
 
@@ -106,12 +107,16 @@ def frame_flow(
     with its sign changed (the motion that brought them there, on their own pixels). A frame in no
     pair at all (a single frame, or gap > length / 2) has zero flow.
 
+    Pairs that end on raw frames between the listed ones are not chained: the flow back then lies on
+    pixels of another moment, so that a last frame without a successor has zero flow.
+
     The paper is silent on the last frame.
 
     Args:
         forward: F_{p -> p+gap}.
         backward: F_{p+gap -> p}.
         length: frames T of the video; equal to P where every frame has a successor of its own.
+        chained: pair p ends on frame p + gap.
 
     Raises:
         ValueError: the two differ in shape, or there are more pairs than frames.
@@ -123,6 +128,8 @@ def frame_flow(
         )
     fields = np.zeros((length, *forward.shape[1:]), dtype=np.float32)
     fields[:pairs] = forward
+    if not chained:
+        return fields
     gap = length - pairs
     for t in range(max(pairs, gap), length):
         fields[t] = -backward[t - gap]

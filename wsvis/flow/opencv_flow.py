@@ -1,0 +1,78 @@
+"""Flow by OpenCV: DIS (Kroeger et al. 2016) and Farneback (2003); no weights, one CPU core.
+
+P pairs of frames, H W pixels, C = 3 (RGB) or 1 (gray).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import cv2
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from wsvis.errors import InputError
+from wsvis.flow.provider import FlowProvider
+
+DIS_PRESETS = {
+    "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
+    "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
+    "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
+}
+Calculate = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Two gray frames -> flow [H, W, 2]."""
+
+
+class OpenCvFlow:
+    """A flow provider around one of OpenCV's estimators, pair after pair."""
+
+    gray = True
+
+    def __init__(self, calculate: Calculate) -> None:
+        self._calculate = calculate
+
+    def flow(
+        self, first: UInt8[np.ndarray, "P H W C"], second: UInt8[np.ndarray, "P H W C"]
+    ) -> Float32[np.ndarray, "P H W 2"]:
+        """Flow of each pair, in pixels.
+
+        Raises:
+            InputError: frames too small for the estimator.
+        """
+        fields = np.empty((*first.shape[:3], 2), dtype=np.float32)
+        for p, (a, b) in enumerate(zip(first, second, strict=True)):
+            try:
+                fields[p] = self._calculate(_as_gray(a), _as_gray(b))
+            except cv2.error as error:
+                height, width = first.shape[1:3]
+                raise InputError(
+                    f"OpenCV finds no flow in frames of {width}x{height} pixels "
+                    f"({error.err}); use larger frames"
+                ) from None
+        return fields
+
+
+def _as_gray(frame: np.ndarray) -> np.ndarray:
+    return frame[..., 0] if frame.shape[-1] == 1 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+
+
+def dis_flow(preset: str) -> OpenCvFlow:
+    """Dense inverse search at one of OpenCV's presets: ultrafast, fast or medium."""
+    estimator = cv2.DISOpticalFlow.create(DIS_PRESETS[preset])
+    # without a start value: cv2 would otherwise reuse the previous pair's field
+    return OpenCvFlow(lambda a, b: estimator.calc(a, b, None))  # pyright: ignore
+
+
+def farneback_flow() -> OpenCvFlow:
+    """Farneback's polynomial expansion, with the settings OpenCV's samples use."""
+    estimator = cv2.FarnebackOpticalFlow.create(
+        numLevels=5, pyrScale=0.5, fastPyramids=False, winSize=13, numIters=10, polyN=5
+    )
+    return OpenCvFlow(lambda a, b: estimator.calc(a, b, None))  # pyright: ignore
+
+
+OPENCV_PROVIDERS: dict[str, Callable[[], FlowProvider]] = {
+    **{f"dis-{preset}": partial(dis_flow, preset) for preset in DIS_PRESETS},
+    "farneback": farneback_flow,
+}
