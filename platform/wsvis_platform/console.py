@@ -1,0 +1,164 @@
+"""What a person sees: progress bars, tables, one-line errors.
+
+On a terminal the bars are live; without one (a log file, CI) the same calls print a plain line now
+and then, so that nothing is lost and nothing floods. Rich is imported when a screen is made, which
+keeps ``--help`` fast.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, Any, NoReturn
+
+from wsvis.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_PLAIN_WIDTH = 160
+"""Columns for tables where there is no terminal to ask."""
+
+
+def run_command(main: Callable[[], object]) -> NoReturn:
+    """Run a command; bad input ends it with one line on stderr and status 2, Ctrl-C with 130."""
+    try:
+        main()
+    except InputError as error:
+        # raised in a Ray task it arrives wrapped in the task's traceback: show the cause alone
+        cause = getattr(error, "cause", error)
+        print(f"error: {' '.join(str(cause).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(0)
+
+
+class Screen:
+    """Where a command writes. Use it as a context: live bars end with it."""
+
+    def __init__(self, file: IO[str] | None = None, every: float = 10.0) -> None:
+        """``file``: stdout by default. ``every``: seconds between plain progress lines."""
+        from rich.console import Console
+
+        self.console = Console(file=file, highlight=False, markup=False, emoji=False)
+        self.live = self.console.is_interactive
+        if not self.console.is_terminal:
+            self.console.width = _PLAIN_WIDTH
+        self.every = every
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.console.file.flush()
+
+    def line(self, text: str) -> None:
+        """One line, above the bars; never wrapped, so that logs can be searched."""
+        self.console.print(text, soft_wrap=True)
+        self.console.file.flush()
+
+    def warn(self, text: str) -> None:
+        """A line that stands out."""
+        self.console.print(f"warning: {text}", style="yellow", soft_wrap=True)
+        self.console.file.flush()
+
+    def show(self, what: RenderableType) -> None:
+        """A table, or anything else Rich can draw."""
+        self.console.print(what)
+
+    def bars(self) -> Bars:
+        """Bars that appear by name as they are updated; a context."""
+        return Bars(self)
+
+    def bar(self, name: str, total: int = 0) -> Bar:
+        """One bar; a context."""
+        return Bar(self, name, total)
+
+
+class Bars:
+    """Several named bars at once."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+        self.progress = _progress(screen) if screen.live else None
+        self.tasks: dict[str, Any] = {}
+        self.told: dict[str, float] = {}
+        self.started = time.monotonic()
+
+    def __enter__(self) -> Bars:
+        if self.progress:
+            self.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.progress:
+            self.progress.stop()
+
+    def update(self, name: str, done: int, total: int, note: str = "") -> None:
+        """Move a bar; a total of 0 means that it is not known."""
+        if self.progress is None:
+            self._plain(name, done, total, note)
+            return
+        if name not in self.tasks:
+            self.tasks[name] = self.progress.add_task(name, total=total or None, note="")
+        self.progress.update(self.tasks[name], completed=done, total=total or None, note=note)
+
+    def finish(self, name: str) -> None:
+        """Take a bar away; a name that has none is fine."""
+        self.told.pop(name, None)
+        if self.progress and name in self.tasks:
+            self.progress.remove_task(self.tasks.pop(name))
+
+    def _plain(self, name: str, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        if now - self.told.get(name, self.started) < self.screen.every:
+            return
+        self.told[name] = now
+        share = f"{done}/{total} ({done / total:.0%})" if total else f"{done}"
+        self.screen.line(f"{name} {share} {note}".rstrip())
+
+
+class Bar:
+    """One bar; ``done`` is how far it is."""
+
+    def __init__(self, screen: Screen, name: str, total: int = 0) -> None:
+        self.bars = Bars(screen)
+        self.name, self.done, self.total = name, 0, total
+
+    def __enter__(self) -> Bar:
+        self.bars.__enter__()
+        self.update(0, self.total)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bars.__exit__(*error)
+
+    def update(self, done: int, total: int = 0, note: str = "") -> None:
+        """Move the bar; a total of 0 keeps the one known."""
+        self.done, self.total = done, total or self.total
+        self.bars.update(self.name, self.done, self.total, note)
+
+
+def _progress(screen: Screen) -> Any:
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=screen.console,
+        transient=True,
+    )
