@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from wsvis.errors import InputError
@@ -14,7 +14,7 @@ from wsvis.errors import InputError
 T = TypeVar("T")
 
 
-def check_range(name: str, value: float, low: float, high: float) -> None:
+def check_range(name: str, value: Any, low: float, high: float) -> None:
     """Refuse a value outside [low, high], or one that is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         raise InputError(f"{name} is {value!r}; it must be a number from {low:g} to {high:g}")
@@ -24,18 +24,20 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
 
 def check_choices(config: Any, prefix: str) -> None:
     """Refuse a value outside its field's ``Literal`` type, suggesting the nearest choice."""
-    hints = typing.get_type_hints(type(config))
-    for item in dataclasses.fields(config):
-        if typing.get_origin(hints[item.name]) is not typing.Literal:
-            continue
-        choices, value = typing.get_args(hints[item.name]), getattr(config, item.name)
-        if value not in choices:
-            raise InputError(
-                f"{prefix}.{item.name} is {value!r}; {suggestion(str(value), choices)}"
-            )
+    values = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
+    _check_values(type(config), values, prefix + ".")
 
 
-def suggestion(given: str, choices: typing.Iterable[str]) -> str:
+def _check_values(kind: type, values: Mapping[str, Any], prefix: str) -> None:
+    hints = typing.get_type_hints(kind)
+    for name, value in values.items():
+        if typing.get_origin(hints[name]) is typing.Literal:
+            choices = typing.get_args(hints[name])
+            if value not in choices:
+                raise InputError(f"{prefix}{name} is {value!r}; {suggestion(str(value), choices)}")
+
+
+def suggestion(given: str, choices: Iterable[str]) -> str:
     """'did you mean x?' where something is near, else the list of choices."""
     names = [str(choice) for choice in choices]
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
@@ -87,6 +89,7 @@ def _rebuild(config: Any, changes: Mapping[str, Any], prefix: str) -> Any:
                 replaced[item.name] = _rebuild(value, changes, name + ".")
         elif name in changes:
             replaced[item.name] = changes[name]
+    _check_values(type(config), replaced, prefix)
     return dataclasses.replace(config, **replaced)
 
 

@@ -1,0 +1,173 @@
+"""Reuse, quarantine, resume and repair, on small made-up stages."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import wsvis.pipeline as pipeline
+from wsvis.config import Config
+from wsvis.config_checks import with_overrides
+from wsvis.errors import InputError
+from wsvis.payload import Payload
+from wsvis.stage import Stage
+from wsvis.types import Dataset, SyntheticSource, Video
+from wsvis_platform import materialise
+from wsvis_platform.materialise import Materialiser
+from wsvis_platform.store import Store
+
+
+def video(name):
+    return Video(name, 4, 6, ((0,), (0,)), SyntheticSource("train", 0))
+
+
+DATA = Dataset("d", ("a",), tuple(video(n) for n in ("v0", "v1", "v2")), "f" * 64)
+LOG: list[str] = []
+
+
+def first(config, wholes):
+    def process(video, inputs):
+        LOG.append(f"first {video.id}")
+        if video.id == "v1" and config.fcam.floor == 1.0:
+            raise InputError("v1.mp4: cut off; copy it again")
+        if config.fcam.floor == 2.0:
+            raise RuntimeError("all are bad")
+        return Payload({"x": np.full(3, float(video.id[1]))})
+
+    return process
+
+
+def second(config, wholes):
+    def process(video, inputs):
+        LOG.append(f"second {video.id}")
+        scaled = inputs["first"].arrays["x"] * config.fcam.amplification
+        return Payload({"x": scaled + wholes["total"].data["sum"]})
+
+    return process
+
+
+def total(config, dataset, inputs, report):
+    LOG.append("total")
+    have = [inputs.video("first", v.id) for v in dataset.videos]
+    return Payload(data={"sum": float(sum(p.arrays["x"].sum() for p in have if p))})
+
+
+STAGES = (
+    Stage("first", 1, (), ("fcam.floor",), per_video=first),
+    Stage("total", 1, ("first",), (), whole=total),
+    Stage("second", 1, ("first", "total"), ("fcam.amplification",), per_video=second),
+)
+
+
+@pytest.fixture(autouse=True)
+def made_up_stages(monkeypatch):
+    LOG.clear()
+    names = {stage.name: stage for stage in STAGES}
+    monkeypatch.setattr(pipeline, "STAGES", STAGES)
+    monkeypatch.setattr(pipeline, "BY_NAME", names)
+    monkeypatch.setattr(materialise, "BY_NAME", names)
+
+
+def run(store, overrides=None, data=DATA, target="second"):
+    config = with_overrides(Config(), overrides or {})
+    keys, outcomes = Materialiser(store).ensure(config, data, [target])
+    return keys, {o.stage: o.status for o in outcomes}, outcomes
+
+
+def test_the_second_time_nothing_is_computed(tmp_path):
+    store = Store(tmp_path)
+    keys, status, _ = run(store)
+    assert set(status.values()) == {"computed"}
+    assert len(LOG) == 7  # 3 first, 1 total, 3 second
+    LOG.clear()
+    again, status, _ = run(store)
+    assert set(status.values()) == {"reused"}
+    assert LOG == []
+    assert again == keys
+    # (0 + 1 + 2) * 3 = 9, plus 2 * A = 4 for v2
+    np.testing.assert_array_equal(
+        store.read("second", keys["second"], "v2").arrays["x"], [13, 13, 13]
+    )
+
+
+def test_another_parameter_recomputes_only_what_it_changes(tmp_path):
+    store = Store(tmp_path)
+    run(store)
+    LOG.clear()
+    _, status, _ = run(store, {"fcam.amplification": 5.0})
+    assert status == {"first": "reused", "total": "reused", "second": "computed"}
+    assert LOG == ["second v0", "second v1", "second v2"]
+
+
+def test_a_bad_video_is_set_aside_with_its_reason_and_the_others_go_on(tmp_path):
+    store = Store(tmp_path)
+    keys, _, outcomes = run(store, {"fcam.floor": 1.0})
+    manifest = store.manifest("second", keys["second"])
+    assert set(manifest.items) == {"v0", "v2"}
+    assert manifest.quarantined == {"v1": "v1.mp4: cut off; copy it again"}
+    assert [o.quarantined for o in outcomes] == [1, 0, 1]
+    assert "second v1" not in LOG
+
+
+def test_when_every_video_is_bad_the_run_stops_with_the_first_reason(tmp_path):
+    with pytest.raises(InputError, match="all are bad") as error:
+        run(Store(tmp_path), {"fcam.floor": 2.0})
+    assert "\n" not in str(error.value)
+
+
+def test_an_interrupted_stage_resumes_with_what_is_missing(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    calls = 0
+    original = Store.stage_item
+
+    def dies_at_the_third(self, *args):
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return original(self, *args)
+
+    monkeypatch.setattr(Store, "stage_item", dies_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run(store)
+    monkeypatch.setattr(Store, "stage_item", original)
+    LOG.clear()
+    run(store, target="first")
+    assert LOG == ["first v2"]
+
+
+def test_a_corrupt_input_is_found_when_read_and_only_it_is_made_again(tmp_path):
+    store = Store(tmp_path)
+    keys, _, _ = run(store)
+    path = tmp_path / "objects" / "first" / keys["first"] / "v1.safetensors"
+    good = path.read_bytes()
+    path.write_bytes(good[:-1] + b"\xff")
+    LOG.clear()
+    changed, _, _ = run(store, {"fcam.amplification": 5.0})
+    assert LOG.count("first v1") == 1
+    assert "first v0" not in LOG
+    assert path.read_bytes() == good
+    # (0 + 1 + 2) * 3 = 9, plus 1 * A = 5
+    np.testing.assert_array_equal(
+        store.read("second", changed["second"], "v1").arrays["x"], [14, 14, 14]
+    )
+
+
+def test_per_video_work_never_sees_the_ground_truth(tmp_path, monkeypatch):
+    seen = []
+
+    def spy(config, wholes):
+        def process(video, inputs):
+            seen.append(video.instances)
+            return Payload()
+
+        return process
+
+    stages = (Stage("first", 1, (), (), per_video=spy),)
+    monkeypatch.setattr(pipeline, "STAGES", stages)
+    data = dataclasses.replace(
+        DATA, videos=tuple(dataclasses.replace(v, instances=()) for v in DATA.videos)
+    )
+    monkeypatch.setattr(materialise, "BY_NAME", {"first": stages[0]})
+    run(Store(tmp_path), data=data, target="first")
+    assert seen == [None, None, None]

@@ -1,0 +1,91 @@
+"""Which settings change which results: the promise behind every sweep."""
+
+import pytest
+
+from wsvis.config import Config
+from wsvis.config_checks import flatten, with_overrides
+from wsvis.pipeline import BY_NAME, STAGES, needed, stage_keys, stage_seed
+from wsvis.types import Dataset
+
+DATA = Dataset("d", ("a",), (), "f" * 64)
+ALL = [stage.name for stage in STAGES]
+
+
+def changed(overrides, data=DATA):
+    before = stage_keys(Config(), DATA, ALL)
+    after = stage_keys(with_overrides(Config(), overrides), data, ALL)
+    return {name for name in ALL if before[name] != after[name]}
+
+
+def test_a_and_t_recompute_nothing_upstream_of_fcam():
+    assert changed({"fcam.amplification": 3.0}) == {"pseudo_masks", "pseudo_label_quality"}
+    assert changed({"fcam.percentile": 0.7}) == {
+        "pseudo_masks",
+        "pseudo_label_quality",
+        "motion_masks",
+        "motion_quality",
+    }
+
+
+def test_the_threshold_reaches_the_masks_only():
+    assert changed({"ir_labels.foreground_threshold": 0.4}) == {
+        "pseudo_masks",
+        "pseudo_label_quality",
+        "cam_masks",
+        "cam_quality",
+    }
+
+
+def test_compensation_recomputes_motion_but_neither_flow_nor_cam():
+    touched = changed({"fcam.compensation": "median"})
+    assert "motion" in touched
+    assert not touched & {"flow", "cam", "classifier", "frames", "cam_quality"}
+
+
+def test_the_seed_reaches_training_and_what_follows_it_only():
+    touched = changed({"seed": 1})
+    assert "classifier" in touched
+    assert "cam" in touched
+    assert not touched & {"frames", "flow", "motion", "motion_quality"}
+
+
+def test_flow_does_not_depend_on_the_classifier_nor_the_cam_on_flow():
+    assert "cam" not in changed({"flow.provider": "farneback"})
+    assert "flow" not in changed({"classifier.backbone": "resnet18"})
+
+
+def test_other_data_changes_everything():
+    assert changed({}, Dataset("d", ("a",), (), "e" * 64)) == set(ALL)
+
+
+def test_every_setting_a_stage_names_exists_and_every_input_comes_before_it():
+    seen = set()
+    for stage in STAGES:
+        assert set(stage.inputs) <= seen, stage.name
+        assert (stage.per_video is None) != (stage.whole is None), stage.name
+        for name in stage.settings:
+            assert any(k == name or k.startswith(name + ".") for k in flatten(Config())), name
+        seen.add(stage.name)
+
+
+def test_a_given_key_replaces_a_stage_and_all_before_it():
+    keys = stage_keys(Config(), DATA, ["cam"], {"classifier": "abc"})
+    assert keys["classifier"] == "abc"
+    assert keys["cam"] != stage_keys(Config(), DATA, ["cam"])["cam"]
+    names = [stage.name for stage in needed(["cam"], ["classifier"])]
+    assert names == ["frames", "cam"]
+
+
+def test_only_what_the_target_needs_is_run():
+    assert [stage.name for stage in needed(["motion"])] == ["frames", "flow", "motion"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
+def test_stage_seeds_are_stable_valid_and_independent_by_name(seed):
+    assert stage_seed(seed, "classifier") == stage_seed(seed, "classifier")
+    assert stage_seed(seed, "classifier") != stage_seed(seed, "irn")
+    assert 0 <= stage_seed(seed, "classifier") < 2**31
+
+
+def test_names_are_unique():
+    assert len(BY_NAME) == len(STAGES)
