@@ -24,6 +24,9 @@ from wsvis.types import Dataset, Instance, Rle, SyntheticSource, Video
 CACHED_CLIPS = 96
 """Clips whose frames stay in memory (0.8 MB each at the frozen size)."""
 
+Sizes = tuple[tuple[str, float | int], ...]
+"""A source's ``generator`` as something that can be a key."""
+
 
 def render_clip(source: SyntheticSource) -> SyntheticClip:
     """The clip a source describes; the same on every machine and in every process."""
@@ -36,7 +39,7 @@ def clip_frames(source: SyntheticSource) -> UInt8[np.ndarray, "T H W 3"]:
 
 
 @functools.lru_cache(maxsize=CACHED_CLIPS)
-def _cached_frames(split: str, index: int, sizes: tuple[tuple[str, float], ...]) -> np.ndarray:
+def _cached_frames(split: str, index: int, sizes: Sizes) -> np.ndarray:
     frames = render(split, index, with_size(dict(sizes))).frames
     frames.setflags(write=False)
     return frames
@@ -86,7 +89,7 @@ def _video(source: SyntheticSource) -> Video:
 
 @functools.lru_cache(maxsize=1024)
 def _annotations(
-    split: str, index: int, sizes: tuple[tuple[str, float], ...]
+    split: str, index: int, sizes: Sizes
 ) -> tuple[tuple[tuple[int, ...], ...], tuple[Instance, ...], tuple[int, int]]:
     clip = render(split, index, with_size(dict(sizes)))
     count, length, height, width = clip.masks.shape

@@ -110,7 +110,7 @@ def render(split: str, index: int, parameters: GeneratorParameters) -> Synthetic
     rng = clip_rng(split, index, "looks")
     margin = round(MARGIN * unit)
     backdrop = background_image(rng, height + 2 * margin, width + 2 * margin, unit, is_val)
-    shift = similarity(1.0, 0.0, -margin, -margin)
+    shift = similarity(1.0, 0.0, -float(margin), -float(margin))
     poses = [np.stack([compose(camera, shift) for camera in cameras])]
     sprites: list[Sprite] = []
     for body in scene.bodies:

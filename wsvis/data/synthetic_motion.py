@@ -67,6 +67,8 @@ def rigid_flow(
     height, width = visible.shape
     flow = np.zeros((height, width, 2))
     for layer in np.unique(visible):
+        if np.array_equal(from_poses[layer], to_poses[layer]):
+            continue  # at rest the flow is zero, not 1e-15
         ys, xs = np.nonzero(visible == layer)
         move = compose(to_poses[layer], inverse(from_poses[layer]))
         points = np.stack([xs, ys, np.ones_like(xs)]).astype(np.float64)

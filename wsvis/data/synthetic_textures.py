@@ -104,14 +104,14 @@ def background_image(
 
 def _surface(rng: Generator, height: int, width: int, is_val: bool) -> np.ndarray:
     noise = power_law_noise(rng, height, width, split_uniform(rng, 0.9, 1.5, is_val))
-    hue = split_uniform(rng, 0, 1, is_val)
+    hue = split_uniform(rng, 0.0, 1.0, is_val)
     colour = rgb(hue, rng.uniform(0.05, 0.25), rng.uniform(0.3, 0.7))
     return colour + rng.uniform(0.05, 0.10) * noise[..., None] * np.ones(3, np.float32)
 
 
 def _draw_clutter(rng: Generator, image: np.ndarray, unit: float, is_val: bool) -> None:
     height, width = image.shape[:2]
-    hue = split_uniform(rng, 0, 1, is_val)
+    hue = split_uniform(rng, 0.0, 1.0, is_val)
     colour = rgb(hue, rng.uniform(0.05, 0.3), rng.uniform(0.2, 0.85)).tolist()
     centre = int(rng.integers(width)), int(rng.integers(height))
     first, second = (max(1, int(unit * rng.uniform(4, 22))) for _ in range(2))
