@@ -265,8 +265,8 @@ def test_objects_cross_in_front_of_each_other():
     overlapped = 0
     for index in range(8):
         clip = render_clip(SyntheticSource("val", index))
-        hidden_objects = (clip.occlusion[:, None] & clip.masks[:, :-1].swapaxes(0, 1)).sum((2, 3))
-        overlapped += bool((hidden_objects > 20).any())
+        covered = clip.occlusion[:, 8:-8, 8:-8] & clip.masks.any(0)[:-1, 8:-8, 8:-8]
+        overlapped += int(covered.sum() > 50)  # object pixels that something comes to hide
     assert overlapped >= 3
 
 
