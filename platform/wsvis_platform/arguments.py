@@ -69,8 +69,8 @@ def option_names(kind: type, default: object = None) -> list[str]:
         for item in dataclasses.fields(value):  # pyright: ignore[reportArgumentType]
             inner = getattr(value, item.name)
             if dataclasses.is_dataclass(inner):
-                # the whole configuration stands at the top level: fcam.amplification
-                below = prefix if item.name == "config" else f"{prefix}{item.name}."
+                # options and settings stand at the top level: --fcam.amplification
+                below = prefix if item.name in ("config", "options") else f"{prefix}{item.name}."
                 names += walk(inner, below)
             else:
                 names.append(f"--{prefix}{item.name.replace('_', '-')}")

@@ -1,0 +1,38 @@
+"""Configurations as JSON files of dotted names, which a sweep writes and any experiment reads."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from wsvis.config import Config
+from wsvis.config_checks import flatten, with_overrides
+from wsvis.errors import InputError
+
+
+def write_config(path: Path, config: Config) -> None:
+    """The whole configuration under its dotted names; give it back with ``--config-file``."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(flatten(config), indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def read_config(path: str | Path, base: Config) -> Config:
+    """``base`` with the settings of a file that :func:`write_config` made (or part of them).
+
+    Raises:
+        InputError: the file is absent or no such file, or names an unknown setting.
+    """
+    try:
+        content = json.loads(Path(path).read_text())
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give the path of a config file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not JSON ({error}); give a file a sweep wrote") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds no settings; give a file a sweep wrote")
+    try:
+        return with_overrides(base, content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None

@@ -1,0 +1,66 @@
+"""The command line every experiment shares: a preset, a config file, options, dotted settings.
+
+Later ones win: the preset, then ``--config-file``, then what the command line says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from tyro.conf import arg
+
+from wsvis.config import Config
+from wsvis.config_checks import suggestion
+from wsvis.errors import InputError
+from wsvis_platform.arguments import parse_arguments
+from wsvis_platform.config_files import read_config
+from wsvis_platform.options import SweepOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentArguments:
+    """What an experiment can be told."""
+
+    preset: str = "cpu"
+    """Named configuration to start from: cpu, davis-mini, paper-ytvis or paper-cityscapes."""
+    config_file: str = ""
+    """JSON of settings to lay over the preset, for instance a sweep's best_config.json."""
+    options: Annotated[SweepOptions, arg(name="")] = field(default_factory=SweepOptions)
+    config: Annotated[Config, arg(name="")] = field(default_factory=Config)
+
+
+def parse_experiment(
+    program: str,
+    about: str,
+    presets: Mapping[str, Callable[[], Config]],
+    arguments: Sequence[str] | None = None,
+) -> tuple[SweepOptions, Config, str]:
+    """Options, configuration and the preset's name from the command line.
+
+    Raises:
+        InputError: an unknown preset, option or setting, or a value that does not fit; one line.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--preset", default="cpu")
+    early.add_argument("--config-file", default="")
+    try:
+        known, _ = early.parse_known_args(given)
+    except SystemExit:
+        raise InputError("--preset and --config-file each take one value") from None
+    if known.preset not in presets:
+        raise InputError(
+            f"no preset is called {known.preset!r}; {suggestion(known.preset, presets)}"
+        )
+    config = presets[known.preset]()
+    if known.config_file:
+        config = read_config(known.config_file, config)
+    default = ExperimentArguments(preset=known.preset, config_file=known.config_file, config=config)
+    parsed = parse_arguments(
+        ExperimentArguments, given, program=program, about=about, default=default
+    )
+    return parsed.options, parsed.config, parsed.preset

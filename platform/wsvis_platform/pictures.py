@@ -1,0 +1,134 @@
+"""Strips of pictures for a setting: the same frames for every trial, drawn from stored results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from wsvis.cam.fcam import frame_fcam, upsample_maps
+from wsvis.cam.stages import frame_maps
+from wsvis.config import Config
+from wsvis.data.frames import read_frames
+from wsvis.evaluation.frame_ap import frame_truths
+from wsvis.flow.field import frame_flow
+from wsvis.flow.stages import decoded_flow
+from wsvis.payload import payload_to_instances
+from wsvis.types import Dataset, FrameInstances, Video
+from wsvis.viz.strips import cam_strip, stack_strips
+from wsvis_platform.materialise import StoreInputs
+from wsvis_platform.store import Store
+
+
+def chosen_frames(dataset: Dataset, count: int = 4) -> list[tuple[int, int]]:
+    """(video, frame) pairs, the same for a data set every time, spread over its classes.
+
+    Videos are walked in an order that always brings a class not shown yet; of each the frame with
+    most classes nearest its middle is taken.
+    """
+    shown: set[int] = set()
+    picked: list[tuple[int, int]] = []
+    rest = list(range(len(dataset.videos)))
+    while rest and len(picked) < count:
+        fresh = [i for i in rest if set(sum(dataset.videos[i].labels, ())) - shown]
+        video = (fresh or rest)[0]
+        rest.remove(video)
+        labels = dataset.videos[video].labels
+        middle = len(labels) // 2
+        frame = max(range(len(labels)), key=lambda t: (len(labels[t]) > 0, -abs(t - middle)))
+        shown.update(labels[frame])
+        picked.append((video, frame))
+    return picked
+
+
+def setting_strips(
+    config: Config,
+    dataset: Dataset,
+    store: Store,
+    keys: Mapping[str, str],
+    masks: str,
+    frames: Sequence[tuple[int, int]],
+    title: str,
+) -> np.ndarray:
+    """Frame, flow, CAM, f-CAM, pseudo-mask and ground truth of each chosen frame, uint8 RGB.
+
+    Args:
+        config: the setting's whole configuration.
+        dataset: the videos.
+        store: where the setting's results are.
+        keys: stage -> key of its results.
+        masks: the stage whose instances are shown.
+        frames: from :func:`chosen_frames`.
+        title: one line above.
+    """
+    inputs = StoreInputs(store, keys)
+    strips = []
+    for index, frame in frames:
+        video = dataset.videos[index]
+        strip = _strip(config, dataset, video, frame, inputs, masks)
+        if strip is not None:
+            strips.append(strip)
+    if not strips:
+        return np.full((40, 400, 3), 255, np.uint8)
+    return stack_strips(strips, title)
+
+
+def _strip(
+    config: Config, dataset: Dataset, video: Video, frame: int, inputs: StoreInputs, masks: str
+) -> np.ndarray | None:
+    found = inputs.video(masks, video.id)
+    if found is None:
+        return None
+    picture, flow = _frame_and_flow(video, frame, inputs)
+    cam = np.zeros((0, video.height, video.width), np.float32)
+    amplified = cam
+    if "cam" in inputs.keys and (payload := inputs.video("cam", video.id)) is not None:
+        maps, _ = frame_maps(payload, frame)
+        cam = upsample_maps(maps, video.height, video.width)
+        motion = inputs.video("motion", video.id) if "motion" in inputs.keys else None
+        if motion is not None:
+            amplified = frame_fcam(
+                maps,
+                motion.arrays["magnitude"][frame].astype(np.float32),
+                video.height,
+                video.width,
+                config.fcam.amplification,
+                config.fcam.percentile,
+                config.fcam.floor,
+            )
+    truth = None
+    if video.instances is not None:
+        real = frame_truths(video)[frame]
+        truth = FrameInstances(real.labels, np.ones(len(real.labels), np.float32), real.masks)
+    return cam_strip(
+        picture,
+        flow,
+        cam,
+        amplified,
+        payload_to_instances(found)[frame],
+        truth,
+        dataset.classes,
+        threshold=config.ir_labels.foreground_threshold,
+    )
+
+
+def _frame_and_flow(
+    video: Video, frame: int, inputs: StoreInputs
+) -> tuple[np.ndarray, np.ndarray | None]:
+    picture = _frame(video, frame)
+    payload = inputs.video("flow", video.id) if "flow" in inputs.keys else None
+    if payload is None:
+        return picture, None
+    forward, backward = decoded_flow(payload)
+    chained = payload.data["chained"]
+    return picture, frame_flow(forward, backward, video.length, chained)[frame]
+
+
+_FRAMES: dict[tuple[str, int], np.ndarray] = {}
+
+
+def _frame(video: Video, frame: int) -> np.ndarray:
+    # the same few frames are drawn for every trial: decode their videos once
+    if (video.id, frame) not in _FRAMES:
+        _FRAMES[video.id, frame] = read_frames(video)[frame]
+    return _FRAMES[video.id, frame]

@@ -1,0 +1,252 @@
+"""One sweep from start to finish: prepare, baselines, trials, held-out clips, report."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from wsvis.config import Config
+from wsvis.config_checks import flatten, with_overrides
+from wsvis.data.load import load_dataset
+from wsvis.types import Dataset
+from wsvis_platform.baselines import Baseline, best_baselines, measure_all
+from wsvis_platform.cluster import start_ray
+from wsvis_platform.config_files import write_config
+from wsvis_platform.console import Screen
+from wsvis_platform.materialise import Outcome
+from wsvis_platform.measure import Measurement
+from wsvis_platform.options import SweepOptions
+from wsvis_platform.prepare import prepare as prepare_stages
+from wsvis_platform.store import Store
+from wsvis_platform.sweep import Trial, best_of, run_trials
+from wsvis_platform.sweep_record import SweepRecord
+from wsvis_platform.sweep_report import (
+    result_table,
+    score_text,
+    setting_text,
+    trial_table,
+    write_trials,
+)
+
+
+def sweep_and_report(
+    name: str,
+    config: Config,
+    options: SweepOptions,
+    *,
+    preset: str,
+    space: Mapping[str, Any],
+    first: Sequence[Mapping[str, Any]],
+    fixed: Mapping[str, Mapping[str, Any]],
+    baselines: Sequence[Baseline],
+    target: str,
+    prepare: Sequence[str],
+    axes: tuple[str, str],
+) -> None:
+    """Run a sweep and leave its tables, files, pictures and MLflow runs.
+
+    Args:
+        name: what the sweep is called.
+        config: settings that the sweep varies.
+        options: how to run it.
+        preset: the preset's name, for the record.
+        space: dotted name -> Tune domain.
+        first: settings to try before the sampler proposes any.
+        fixed: named settings that always get a row of the result table.
+        baselines: simpler methods, each at its own best setting.
+        target: the quality stage to optimise.
+        prepare: stages no trial changes, computed up front over the whole cluster.
+        axes: the two settings the objective is plotted over.
+    """
+    started = time.monotonic()
+    dataset, held_out = _load(config, options)
+    output = Path(options.output)
+    store = Store(output / "store")
+    title = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = output / "sweeps" / title
+    folder.mkdir(parents=True, exist_ok=True)
+
+    with contextlib.ExitStack() as stack:
+        screen = stack.enter_context(Screen())
+        screen.line(f"{dataset.name}: {_describe(dataset)}; results go to {folder}")
+        stack.enter_context(
+            start_ray(address=options.address or None, num_cpus=options.workers or None)
+        )
+        record = stack.enter_context(
+            SweepRecord.open(options, title, preset, config, dataset, store, folder)
+        )
+
+        prepare_on = _preparer(config, options, store, screen)
+        prepare_on(dataset, prepare, None)
+
+        metric = options.objective
+        with screen.bar("baselines") as bar:
+            best = best_baselines(
+                config, baselines, options.seeds, dataset, store, metric, bar.update
+            )
+        for each, found in best.items():
+            screen.line(f"{each}: {_scores(found, metric)} at {setting_text(found.overrides)}")
+
+        trials: list[Trial] = []
+        with screen.bar("trials", options.num_samples) as bar:
+
+            def hear(trial: Trial) -> None:
+                record.trial(trial)
+                bar.update(bar.done + 1, options.num_samples)
+                screen.line(_trial_line(trial, bar.done, options.num_samples, metric))
+
+            trials = run_trials(
+                config,
+                space,
+                dataset,
+                store,
+                options,
+                target=target,
+                folder=folder,
+                first=first,
+                hear=hear,
+            )
+
+        rows = _rows(config, options, fixed, baselines, best, trials, target, dataset, store)
+        others: list[Measurement | None] = [None] * len(rows)
+        if held_out is not None:
+            prepare_on(held_out, prepare, dataset)
+            with screen.bar("held-out clips") as bar:
+                measured = measure_all(
+                    config,
+                    [(where, found.overrides) for _, where, found in rows],
+                    options.seeds,
+                    held_out,
+                    store,
+                    trained_on=dataset,
+                    progress=bar.update,
+                )
+            others = list(measured)
+
+        winner = best_of(trials, metric)
+        chosen = with_overrides(config, winner.measurement.overrides) if _won(winner) else config
+        best_file = folder / "best_config.json"
+        write_config(best_file, chosen)
+        write_trials(folder / "trials.csv", trials)
+        record.results(
+            [(name, found, other) for (name, _, found), other in zip(rows, others, strict=True)],
+            trials,
+            metric,
+            axes,
+            best_file,
+        )
+        screen.show(trial_table(trials, metric))
+        screen.show(
+            result_table(
+                f"{dataset.name}, {len(options.seeds)} seeds, mean ± std; best by {metric}",
+                [(n, found, o) for (n, _, found), o in zip(rows, others, strict=True)],
+                held_out is not None,
+            )
+        )
+        if _won(winner):
+            screen.line(f"best: {setting_text(winner.measurement.overrides)}")
+        screen.line(f"best configuration: {best_file}  (give it back with --config-file)")
+        screen.line(f"tables and pictures: {folder}")
+        screen.line(f"browse: {record.browse()}")
+        screen.line(f"took {time.monotonic() - started:.0f} s")
+
+
+def _won(trial: Trial | None) -> bool:
+    return trial is not None and trial.measurement is not None
+
+
+def _load(config: Config, options: SweepOptions) -> tuple[Dataset, Dataset | None]:
+    """The training videos, and the validation videos where there is a split."""
+    dataset = load_dataset(config.data)
+    if not options.held_out or config.data.split != "train":
+        return dataset, None
+    held_out = load_dataset(replace(config.data, split="val"))
+    return dataset, held_out if held_out.videos else None
+
+
+def _describe(dataset: Dataset) -> str:
+    frames = sum(video.length for video in dataset.videos)
+    return f"{len(dataset.videos)} videos, {frames} frames, {len(dataset.classes)} classes"
+
+
+def _preparer(config: Config, options: SweepOptions, store: Store, screen: Screen) -> Any:
+    def run(dataset: Dataset, targets: Sequence[str], trained_on: Dataset | None) -> None:
+        with screen.bars() as bars:
+
+            def told(outcome: Outcome) -> None:
+                bars.finish(outcome.stage)
+                screen.line(outcome.line())
+                if outcome.quarantined:
+                    manifest = store.manifest(outcome.stage, outcome.key)
+                    for video, reason in sorted(manifest.quarantined.items() if manifest else ()):
+                        screen.warn(f"set aside {video}: {reason}")
+
+            def training(rows: Mapping[str, Mapping[str, float]]) -> None:
+                for name, numbers in rows.items():
+                    note = f"loss {numbers['loss']:.3f}" if "loss" in numbers else ""
+                    total = int(numbers.get("steps", 0))
+                    bars.update(name, int(numbers.get("step", 0)), total, note)
+
+            prepare_stages(
+                config,
+                options.seeds,
+                dataset,
+                store,
+                targets,
+                workers=options.workers,
+                gpus_per_worker=options.gpus_per_worker,
+                trained_on=trained_on,
+                progress=lambda stage, done, total: bars.update(stage, done, total),
+                told=told,
+                training=training,
+            )
+
+    return run
+
+
+def _rows(
+    config: Config,
+    options: SweepOptions,
+    fixed: Mapping[str, Mapping[str, Any]],
+    baselines: Sequence[Baseline],
+    best: Mapping[str, Measurement],
+    trials: Sequence[Trial],
+    target: str,
+    dataset: Dataset,
+    store: Store,
+) -> list[tuple[str, str, Measurement]]:
+    """Name, quality stage and measurement of each row of the result table."""
+    where = {each.name: each.target for each in baselines}
+    rows = [(name, where[name], found) for name, found in best.items()]
+    settings = dict(fixed)
+    winner = best_of(trials, options.objective)
+    if not _won(winner):
+        settings["the configuration given"] = {
+            name: flatten(config)[name] for name in next(iter(fixed.values()), {})
+        }
+    measured = measure_all(
+        config, [(target, o) for o in settings.values()], options.seeds, dataset, store
+    )
+    rows += [(name, target, found) for name, found in zip(settings, measured, strict=True)]
+    if winner is not None and winner.measurement is not None:
+        rows.append(("best of the sweep", target, winner.measurement))
+    return rows
+
+
+def _scores(found: Measurement, metric: str) -> str:
+    return f"{metric} {score_text(found, metric)}"
+
+
+def _trial_line(trial: Trial, done: int, total: int, metric: str) -> str:
+    if trial.measurement is None:
+        return f"trial {done}/{total} failed: {trial.error}"
+    found = trial.measurement
+    return (
+        f"trial {done}/{total} {_scores(found, metric)}  {setting_text(found.overrides)}"
+        f"  [reused {', '.join(found.reused) or 'nothing'}; "
+        f"computed {', '.join(found.computed) or 'nothing'}; {trial.seconds:.1f} s]"
+    )

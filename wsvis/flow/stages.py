@@ -1,0 +1,83 @@
+"""The stages of motion: flow both ways between frames, and how far pixels move by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from wsvis.config import Config
+from wsvis.data.frames import read_frames, read_pairs
+from wsvis.flow.camera_motion import frame_motion
+from wsvis.flow.codec import decode_flow, encode_flow
+from wsvis.flow.provider import make_flow_provider, pair_flow, video_flow
+from wsvis.payload import Payload
+from wsvis.stage import Process
+from wsvis.types import FrameFiles, Video, VideoFile
+
+
+def flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
+    """Forward and backward flow of every frame pair, compressed."""
+    settings = config.flow
+    provider = make_flow_provider(settings.provider, settings.weights, device="auto")
+
+    def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
+        # where the listed frames are a subsample, flow goes to the next raw frame, not the next
+        # listed one: those pairs do not chain
+        chained = settings.gap != 1 or not _is_subsample(video)
+        if chained:
+            frames = read_frames(video)
+            there, back = video_flow(frames, provider, settings.gap, settings.long_side)
+        else:
+            first, second = read_pairs(video, settings.gap)
+            there, back = pair_flow(first, second, provider, settings.long_side)
+        arrays: dict[str, np.ndarray] = {}
+        for name, field in (("forward", there), ("backward", back)):
+            encoded = encode_flow(field, settings.stored_stride)
+            arrays.update({f"{name}.{part}": array for part, array in encoded.items()})
+        return Payload(arrays, {"pairs": len(there), "gap": settings.gap, "chained": chained})
+
+    return process
+
+
+def _is_subsample(video: Video) -> bool:
+    """Whether raw frames lie between the listed ones."""
+    source = video.source
+    if isinstance(source, FrameFiles):
+        return source.successors is not None
+    return isinstance(source, VideoFile) and source.step > 1
+
+
+def decoded_flow(payload: Payload) -> tuple[np.ndarray, np.ndarray]:
+    """Forward and backward fields of a video, float32 [P, h, w, 2], vectors in frame pixels."""
+    fields = [
+        decode_flow(
+            {
+                key.removeprefix(f"{name}."): array
+                for key, array in payload.arrays.items()
+                if key.startswith(f"{name}.")
+            }
+        )
+        for name in ("forward", "backward")
+    ]
+    return fields[0], fields[1]
+
+
+def motion(config: Config, wholes: Mapping[str, Payload]) -> Process:
+    """Length of each pixel's own motion per frame, the camera's taken out as configured."""
+
+    def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
+        forward, backward = decoded_flow(inputs["flow"])
+        spacing = video.width / forward.shape[2] if forward.size else 1.0
+        magnitude = frame_motion(
+            forward,
+            backward,
+            video.length,
+            config.fcam.compensation,
+            spacing,
+            chained=inputs["flow"].data["chained"],
+        )
+        # half a pixel in a thousand is finer than any flow is right
+        return Payload({"magnitude": magnitude.astype(np.float16)})
+
+    return process
