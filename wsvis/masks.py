@@ -72,35 +72,33 @@ def _runs_of_all(counts: Sequence[str | bytes]) -> tuple[np.ndarray, np.ndarray]
     fourth number on, the difference to the number two before is written.
     """
     strings = [string.encode() if isinstance(string, str) else string for string in counts]
+    string_ends = np.cumsum([len(string) for string in strings])
     codes = np.frombuffer(b"".join(strings), dtype=np.uint8) - np.uint8(48)
     if len(codes) == 0:
         return np.zeros(0, dtype=np.int64), np.zeros(len(strings), dtype=np.int64)
     if codes.max() > 63:  # characters below code 48 have wrapped around
         raise ValueError("counts hold a character that RLE does not use")
-    string_ends = np.cumsum([len(string) for string in strings])
-    last_digit = np.flatnonzero(codes < 32)
     if (codes[string_ends[string_ends > 0] - 1] >= 32).any():
         raise ValueError("counts end in the middle of a number")
-    first_digit = np.concatenate([[0], last_digit[:-1] + 1])
-    digits = last_digit - first_digit + 1
-    if digits.max() > MAX_DIGITS:
+    last = np.flatnonzero(codes < 32)  # where the last digit of each number is
+    digits = np.diff(last, prepend=-1)
+    most = int(digits.max())
+    if most > MAX_DIGITS:
         raise ValueError("counts hold a number that is too large")
-    place = np.arange(len(codes)) - np.repeat(first_digit, digits)
-    numbers = np.add.reduceat((codes & 31).astype(np.int64) << (5 * place), first_digit)
-    numbers -= np.where(codes[last_digit] & 16, 1 << (5 * digits), 0)
 
-    first = np.searchsorted(last_digit, np.concatenate([[0], string_ends[:-1]]))
-    per_string = np.diff(np.concatenate([first, [len(numbers)]]))
-    index = np.arange(len(numbers)) - np.repeat(first, per_string)
-    odd = index % 2 == 1
-    # Undoing the differences is a running sum over every second number of a string; the number at
-    # index 0 takes no part, so the sums there are what earlier strings have left.
-    runs = numbers.copy()
-    for chosen in (odd, ~odd & (index > 0)):
-        total = np.cumsum(np.where(chosen, numbers, 0))
-        before = np.repeat(total[np.minimum(first, len(total) - 1)], per_string)
-        runs[chosen] = (total - before)[chosen]
-    if (runs < 0).any():
+    runs = (codes[last - digits + 1] & 31).astype(np.int64)
+    for place in range(1, most):  # numbers with many digits are few: each round handles fewer
+        longer = np.flatnonzero(digits > place)
+        digit = codes[last[longer] - digits[longer] + 1 + place] & 31
+        runs[longer] += digit.astype(np.int64) << (5 * place)
+    negative = np.flatnonzero(codes[last] & 16)
+    runs[negative] -= np.int64(1) << (5 * digits[negative])
+
+    first = np.searchsorted(last, np.concatenate([[0], string_ends[:-1]]))
+    for begin, end in zip(first.tolist(), [*first[1:].tolist(), len(runs)], strict=True):
+        for start in (begin + 1, begin + 2):  # undo the differences to the number two before
+            np.cumsum(runs[start:end:2], out=runs[start:end:2])
+    if runs.min() < 0:
         raise ValueError("counts hold a negative run")
     return runs, first
 
