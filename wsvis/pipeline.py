@@ -24,6 +24,7 @@ from wsvis.errors import InputError
 from wsvis.evaluation import stages as evaluation_stages
 from wsvis.flow import stages as flow_stages
 from wsvis.payload import Payload
+from wsvis.seeds import stage_seed
 from wsvis.stage import Stage
 from wsvis.types import Dataset, Report
 
@@ -34,6 +35,13 @@ STAGES: tuple[Stage, ...] = (
     # how far each pixel moves once the camera's motion is taken out
     Stage("motion", 1, ("flow",), ("fcam.compensation",), per_video=flow_stages.motion),
     Stage("classifier", 1, ("frames",), ("classifier",), seeded=True, whole=cam_stages.classifier),
+    Stage(
+        "classifier_quality",
+        1,
+        ("frames", "classifier"),
+        (),
+        whole=cam_stages.classifier_quality,
+    ),
     Stage("cam", 1, ("frames", "classifier"), ("cam",), per_video=cam_stages.cam),
     # Eq. 2 and the masks it gives
     Stage(
@@ -90,11 +98,6 @@ def needed(targets: Iterable[str], given: Iterable[str] = ()) -> list[Stage]:
         if stage.name in wanted and stage.name not in stopped:
             wanted.update(stage.inputs)
     return [stage for stage in STAGES if stage.name in wanted and stage.name not in stopped]
-
-
-def stage_seed(seed: int, stage: str) -> int:
-    """The run's seed split by name, so that stages draw independent random numbers."""
-    return int.from_bytes(hashlib.sha256(f"{seed}/{stage}".encode()).digest()[:4]) >> 1
 
 
 def stage_keys(

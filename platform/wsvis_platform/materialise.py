@@ -18,7 +18,8 @@ from wsvis.config import Config
 from wsvis.config_checks import config_slice
 from wsvis.errors import InputError
 from wsvis.payload import Payload
-from wsvis.pipeline import BY_NAME, needed, stage_keys, stage_seed
+from wsvis.pipeline import BY_NAME, needed, stage_keys
+from wsvis.seeds import stage_seed
 from wsvis.stage import Stage
 from wsvis.types import Dataset, Report, Video
 from wsvis_platform.leases import lease

@@ -4,7 +4,8 @@ import pytest
 
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
-from wsvis.pipeline import BY_NAME, STAGES, needed, stage_keys, stage_seed
+from wsvis.pipeline import BY_NAME, STAGES, needed, stage_keys
+from wsvis.seeds import stage_seed
 from wsvis.types import Dataset
 
 DATA = Dataset("d", ("a",), (), "f" * 64)
