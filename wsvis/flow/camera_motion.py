@@ -18,12 +18,14 @@ from wsvis.flow.field import flow_magnitude, frame_flow
 
 Compensation = Literal["none", "median", "affine", "homography"]
 
-FIT_ROWS, FIT_COLUMNS = 24, 32
+FIT_ROWS, FIT_COLUMNS = 18, 24
 """The fit looks at no more points than this; a camera's field needs few."""
-SAMPLES = 96
+SAMPLES = 80
 """Minimal samples tried. With 40 % of the points on objects a sample of 4 is all background with
-probability 0.6^4 = 0.13, so all 96 fail with probability 0.87^96 = 1.6e-6 (3 points: 8e-11)."""
+probability 0.6^4 = 0.13, so all 80 fail with probability 0.87^80 = 1.5e-5 (of 3 points: 4e-9)."""
 REFINEMENTS = 4
+WORST_CONDITION = 1e10
+"""Of the normal equations; beyond it the points left in say too little and the last fit stays."""
 TUKEY = 4.685
 """Points further than this many standard deviations have no weight (95 % efficiency)."""
 SMALLEST_CUT = 0.2
@@ -111,15 +113,15 @@ def _fit_affine(points: np.ndarray, seen: np.ndarray) -> np.ndarray:
     """[3, 2] with seen ~ points @ model; points [n, 3] are (x, y, 1)."""
     chosen, inverses = _affine_samples(len(points), points.tobytes())
     models = inverses @ seen[chosen]
-    # [n, 3] @ [3, 2S] in one product
-    predicted = points @ models.transpose(1, 0, 2).reshape(3, -1)
-    errors = predicted.reshape(len(points), -1, 2) - seen[:, None]
-    model = models[_least_median(np.square(errors).sum(-1))]
+    # u and v apart: sums over an axis of two are slow
+    squared = np.square(points @ models[..., 0].T - seen[:, :1])
+    squared += np.square(points @ models[..., 1].T - seen[:, 1:])
+    model = models[_least_median(squared)]
     for _ in range(REFINEMENTS):
-        weights = tukey_weights(np.sqrt(np.square(points @ model - seen).sum(-1)))
+        weights = tukey_weights(np.hypot(*(points @ model - seen).T))
         weighted = points * weights[:, None]
         normal = weighted.T @ points
-        if np.linalg.cond(normal) > 1e10:
+        if np.linalg.cond(normal) > WORST_CONDITION:
             break
         model = np.linalg.solve(normal, weighted.T @ seen)
     return model
@@ -152,16 +154,16 @@ def _fit_homography(points: np.ndarray, seen: np.ndarray, smallest_cut: float) -
     # the affine fit is one more hypothesis, and the only one if no sample could be solved
     solutions = np.concatenate([solutions, [[*affine[:, 0], *affine[:, 1], 0.0, 0.0]]])
     models = np.concatenate([solutions, np.ones((len(solutions), 1))], axis=1).reshape(-1, 3, 3)
-    errors = np.stack([_projection_errors(model, points, seen) for model in models], axis=1)
-    model = models[_least_median(errors)]
+    model = models[_least_median(_projection_errors(models, points, seen))]
     for _ in range(REFINEMENTS):
-        weights = tukey_weights(np.sqrt(_projection_errors(model, points, seen)), smallest_cut)
+        errors = _projection_errors(model[None], points, seen)[:, 0]
+        weights = tukey_weights(np.sqrt(errors), smallest_cut)
         # dividing by the depth turns the algebraic error of a row into the distance on the image
-        root = np.tile(np.sqrt(weights) / np.abs(points @ model[2]), 2)
-        solution, _, rank, _ = np.linalg.lstsq(equations * root[:, None], values * root, rcond=None)
-        if rank < 8:
+        weighted = equations * np.tile(weights / np.square(points @ model[2]), 2)[:, None]
+        normal = weighted.T @ equations
+        if np.linalg.cond(normal) > WORST_CONDITION:
             break
-        model = np.append(solution, 1.0).reshape(3, 3)
+        model = np.append(np.linalg.solve(normal, weighted.T @ values), 1.0).reshape(3, 3)
     return model
 
 
@@ -173,13 +175,17 @@ def _homography_equations(points: np.ndarray, seen: np.ndarray) -> tuple[np.ndar
     return np.concatenate([rows_x, rows_y]), np.concatenate([seen[:, 0], seen[:, 1]])
 
 
-def _projection_errors(model: np.ndarray, points: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    mapped = points @ model.T
-    depth = mapped[:, 2:]
+def _projection_errors(models: np.ndarray, points: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Squared distance [n, S] of each point, mapped by each model [S, 3, 3], from where it went."""
+    # [n, 3] @ [3, 3S] in one product
+    mapped = (points @ models.reshape(-1, 3).T).reshape(len(points), -1, 3)
+    depth = mapped[..., 2]
+    in_front = depth > 1e-3
+    scale = 1 / np.where(in_front, depth, 1)
+    off_x = mapped[..., 0] * scale - seen[:, :1]
+    off_y = mapped[..., 1] * scale - seen[:, 1:]
     # a plane that turns its back on part of the image cannot be the background
-    safe = np.where(depth > 1e-3, depth, np.nan)
-    errors = np.square(mapped[:, :2] / safe - seen).sum(-1)
-    return np.nan_to_num(errors, nan=1e6)
+    return np.where(in_front, off_x * off_x + off_y * off_y, 1e6)
 
 
 def tukey_weights(

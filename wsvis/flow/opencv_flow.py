@@ -53,6 +53,11 @@ class OpenCvFlow:
         return fields
 
 
+def _calc(estimator: cv2.DenseOpticalFlow, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    # no start value, so that a pair's result does not depend on the pair before it
+    return estimator.calc(a, b, None)  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+
 def _as_gray(frame: np.ndarray) -> np.ndarray:
     return frame[..., 0] if frame.shape[-1] == 1 else cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
 
@@ -60,8 +65,7 @@ def _as_gray(frame: np.ndarray) -> np.ndarray:
 def dis_flow(preset: str) -> OpenCvFlow:
     """Dense inverse search at one of OpenCV's presets: ultrafast, fast or medium."""
     estimator = cv2.DISOpticalFlow.create(DIS_PRESETS[preset])
-    # without a start value: cv2 would otherwise reuse the previous pair's field
-    return OpenCvFlow(lambda a, b: estimator.calc(a, b, None))  # pyright: ignore
+    return OpenCvFlow(partial(_calc, estimator))
 
 
 def farneback_flow() -> OpenCvFlow:
@@ -69,7 +73,7 @@ def farneback_flow() -> OpenCvFlow:
     estimator = cv2.FarnebackOpticalFlow.create(
         numLevels=5, pyrScale=0.5, fastPyramids=False, winSize=13, numIters=10, polyN=5
     )
-    return OpenCvFlow(lambda a, b: estimator.calc(a, b, None))  # pyright: ignore
+    return OpenCvFlow(partial(_calc, estimator))
 
 
 OPENCV_PROVIDERS: dict[str, Callable[[], FlowProvider]] = {

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.models import WeightsEnum
 from torchvision.models import optical_flow as raft_models
 
 from wsvis.config_checks import suggestion
@@ -105,14 +106,14 @@ def make_raft(name: str, weights: str, device: str) -> Raft:
     return Raft(network, torch.device(device))
 
 
-def _named(name: str, entries: type, weights: str) -> Mapping[str, Tensor]:
-    known = {entry.name: entry for entry in entries}  # pyright: ignore
+def _named(name: str, entries: type[WeightsEnum], weights: str) -> Mapping[str, Tensor]:
+    known = {entry.name: entry for entry in entries}
     if weights and weights not in known:
         raise InputError(
             f"flow.weights: {name} has no weights {weights!r}, and no such file is there; "
             f"{suggestion(weights, known)}"
         )
-    entry = known[weights] if weights else entries.DEFAULT  # pyright: ignore
+    entry = entries[weights or "DEFAULT"]
     try:
         return entry.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong hash a RuntimeError
