@@ -1,0 +1,143 @@
+"""Tracks of one video, their areas and their overlaps through time, straight from RLE.
+
+T frames, D found tracks, G true tracks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from pycocotools import mask as coco_mask
+
+from wsvis.errors import InputError
+from wsvis.evaluation.rle_sums import sound_areas
+from wsvis.masks import checked_rle
+from wsvis.types import Rle, Video
+
+
+@dataclass(frozen=True)
+class TrueTrack:
+    """One annotated object through a video."""
+
+    label: int
+    segmentations: Sequence[Rle | None]
+    """One entry per frame; ``None`` where the object is absent."""
+    crowd: bool = False
+    mean_area: float | None = None
+    """Mean over frames of the areas that the annotation file states; from the masks if ``None``."""
+    where: str = ""
+    """What an error names, e.g. ``"instances.json: annotation 7"``."""
+
+
+@dataclass(frozen=True)
+class FoundTrack:
+    """One predicted object through a video."""
+
+    label: int
+    score: float
+    segmentations: Sequence[Rle | None]
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class VideoTracks:
+    """Everything that the measure needs of one video."""
+
+    id: int
+    """Videos are ranked by it where scores tie, as the official tool does."""
+    height: int
+    width: int
+    length: int
+    truth: Sequence[TrueTrack]
+    found: Sequence[FoundTrack] = field(default=())
+
+
+def tracks_of_video(number: int, video: Video, found: Sequence[FoundTrack]) -> VideoTracks:
+    """Ground truth of a ``Video`` beside the tracks found in it."""
+    if video.instances is None:
+        raise ValueError(f"video {video.id} has no ground truth")
+    truth = [
+        TrueTrack(i.label, i.segmentations, i.is_crowd, where=f"{video.id}: instance {i.id}")
+        for i in video.instances
+    ]
+    return VideoTracks(number, video.height, video.width, video.length, truth, found)
+
+
+def track_areas(
+    tracks: Sequence[TrueTrack | FoundTrack], height: int, width: int, length: int
+) -> Int[np.ndarray, "N T"]:
+    """Pixels of each track in each frame, 0 where absent.
+
+    Raises:
+        InputError: a track has another number of frames, or a mask is not a sound RLE of this size
+            (the COCO tools would loop without end on it).
+    """
+    areas = np.zeros((len(tracks), length), dtype=np.int64)
+    size = [height, width]
+    counts: list[str] = []
+    places: list[int] = []
+    for n, track in enumerate(tracks):
+        if len(track.segmentations) != length:
+            raise InputError(
+                f"{_name(track, n)}: has {len(track.segmentations)} frames, its video {length}; "
+                "give one entry per frame, null where the object is absent"
+            )
+        for t, rle in enumerate(track.segmentations):
+            if rle is None:
+                continue
+            if rle["size"] != size or type(rle["counts"]) is not str:
+                checked_rle(rle, height, width, f"{_name(track, n)}, frame {t}")
+                raise ValueError(f"{_name(track, n)}, frame {t}: not a compressed RLE")
+            counts.append(rle["counts"])
+            places.append(n * length + t)
+    found, broken = sound_areas(counts, height, width)
+    if broken is not None:
+        n, t = divmod(places[broken], length)
+        where = f"{_name(tracks[n], n)}, frame {t}"
+        checked_rle(tracks[n].segmentations[t], height, width, where)
+        raise InputError(f"{where}: RLE cannot be read; export the mask again")
+    areas.reshape(-1)[places] = found
+    return areas
+
+
+def mean_visible_area(areas: Int[np.ndarray, "N T"]) -> Float[np.ndarray, " N"]:
+    """Mean area over the frames in which a track has pixels; 0 where it never has."""
+    visible = (areas > 0).sum(axis=1)
+    return areas.sum(axis=1) / np.maximum(visible, 1)
+
+
+def track_iou(
+    found: Sequence[FoundTrack],
+    truth: Sequence[TrueTrack],
+    found_areas: Int[np.ndarray, "D T"],
+    truth_areas: Int[np.ndarray, "G T"],
+) -> Float[np.ndarray, "D G"]:
+    """IoU of tracks: the sum of intersections over the sum of unions, both over all frames.
+
+    Liu et al. 2021, Sec. 4.4; Yang et al. 2019 (the YouTube-VIS measure). A frame in which only one
+    of the two has pixels adds these to the union. Two tracks without any pixel have IoU 0. Crowds
+    get the same plain IoU (unlike in COCO).
+
+    Masks are taken to be sound (``track_areas`` has been called on them).
+    """
+    frames = found_areas.shape[1]
+    by_frame = np.zeros((frames, len(found), len(truth)))
+    here_found, here_truth = found_areas > 0, truth_areas > 0
+    for t in np.flatnonzero(here_found.any(axis=0) & here_truth.any(axis=0)).tolist():
+        rows, columns = np.flatnonzero(here_found[:, t]), np.flatnonzero(here_truth[:, t])
+        mine: list[Any] = [found[d].segmentations[t] for d in rows.tolist()]
+        real: list[Any] = [truth[g].segmentations[t] for g in columns.tolist()]
+        by_frame[t, rows[:, None], columns] = coco_mask.iou(mine, real, [0] * len(real))
+    both = found_areas.T[:, :, None] + truth_areas.T[:, None, :]
+    # iou = i / (both - i), so i = iou * both / (1 + iou), a whole number
+    shared = np.rint(by_frame * both / (1 + by_frame)).sum(axis=0)
+    union = both.sum(axis=0) - shared
+    return shared / np.maximum(union, 1)
+
+
+def _name(track: TrueTrack | FoundTrack, number: int) -> str:
+    return track.where or f"track {number}"
