@@ -35,11 +35,11 @@ def iterate_frames(video: Video) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
     source = video.source
     if isinstance(source, FrameFiles):
         for path in source.paths:
-            yield _sized(read_image(path), video, path)
+            yield sized_frame(read_image(path), video, path)
     elif isinstance(source, VideoFile):
         step, last = source.step, (video.length - 1) * source.step
         for frame in decode_video(source.path, last + 1, lambda index: index % step == 0):
-            yield _sized(frame, video, source.path)
+            yield sized_frame(frame, video, source.path)
     else:
         yield from _rendered(video, source)
 
@@ -66,7 +66,7 @@ def read_pairs(
     source = video.source
     if raw and gap == 1 and isinstance(source, FrameFiles) and source.successors is not None:
         first = read_frames(video)
-        following = (_sized(read_image(path), video, path) for path in source.successors)
+        following = (sized_frame(read_image(path), video, path) for path in source.successors)
         second = _stacked(video, len(source.successors), following)
         return first[: len(second)], second
     if raw and gap == 1 and isinstance(source, VideoFile) and source.step > 1:
@@ -83,7 +83,7 @@ def _video_file_pairs(video: Video, source: VideoFile) -> tuple[np.ndarray, np.n
     pairs, step = video.length - 1, source.step
     _refuse_known_bad(video)
     decoded = decode_video(source.path, pairs * step + 1, lambda index: index % step < 2)
-    frames = _stacked(video, 2 * pairs + 1, (_sized(f, video, source.path) for f in decoded))
+    frames = _stacked(video, 2 * pairs + 1, (sized_frame(f, video, source.path) for f in decoded))
     return frames[:-1:2], frames[1::2]
 
 
@@ -101,7 +101,8 @@ def _refuse_known_bad(video: Video) -> None:
         raise InputError(video.problem)
 
 
-def _sized(frame: np.ndarray, video: Video, where: str) -> np.ndarray:
+def sized_frame(frame: np.ndarray, video: Video, where: str) -> np.ndarray:
+    """The frame, if it has the size its video is listed with."""
     if frame.shape[:2] != (video.height, video.width):
         raise InputError(
             f"{where}: is {frame.shape[1]}x{frame.shape[0]} pixels, but its video is listed as "

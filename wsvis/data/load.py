@@ -18,6 +18,8 @@ from wsvis.errors import InputError
 from wsvis.types import Dataset
 
 GENERATED = "synthetic"
+FIXED = (GENERATED, "cityscapes")
+"""Kinds that come with their own split and classes."""
 
 
 def load_dataset(config: DataConfig) -> Dataset:
@@ -30,16 +32,13 @@ def load_dataset(config: DataConfig) -> Dataset:
         InputError: path absent, file in another format, or no video left.
     """
     whole = read_dataset(config)
-    if config.kind == GENERATED:
-        chosen = whole
-    else:
-        chosen = _one_side(keep_used_classes(whole), config)
+    chosen = whole if config.kind in FIXED else _one_side(keep_used_classes(whole), config)
     if config.videos:
         chosen = dataclasses.replace(chosen, videos=chosen.videos[: config.videos])
     if not chosen.videos:
         raise InputError(
-            f"data.split {config.split!r} of {config.path} holds no video; lower "
-            "data.held_out_per_class or choose another split"
+            f"{config.path}: its split {config.split!r} holds no video, as no class has two; "
+            "choose data.split all"
         )
     thinned = (every_nth_frame(video, config.frame_step) for video in chosen.videos)
     chosen = dataclasses.replace(
@@ -72,7 +71,7 @@ def read_dataset(config: DataConfig, on_problem: OnProblem = refuse) -> Dataset:
 
 
 def _one_side(dataset: Dataset, config: DataConfig) -> Dataset:
-    if config.split == "all" or config.kind == "cityscapes":  # Cityscapes has its own split
+    if config.split == "all":
         return dataset
     if config.split_file:
         split = load_split(config.split_file)

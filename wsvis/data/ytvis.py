@@ -27,6 +27,8 @@ from wsvis.errors import InputError
 from wsvis.masks import MAX_PIXELS, checked_rle, rle_areas, rles_are_sound
 from wsvis.types import Dataset, FrameFiles, Instance, Rle, Video
 
+INSIDE_FOLDER = "instances.json"
+
 
 @dataclass(frozen=True)
 class _Entry:
@@ -44,13 +46,15 @@ def read_ytvis(path: str, frames: str = "", on_problem: OnProblem = refuse) -> D
     found there (the paper annotates every 5th frame and takes flow to the next raw one).
 
     Args:
-        path: the JSON file.
+        path: the JSON file, or a folder that holds ``instances.json``.
         frames: folder that its file names are relative to; empty: ``JPEGImages`` beside it.
         on_problem: told of each thing that is wrong with the content.
 
     Raises:
         InputError: file or folder absent, or not YouTube-VIS.
     """
+    if os.path.isdir(path):
+        path = os.path.join(path, INSIDE_FOLDER)
     content = read_json(path)
     listed = {k: field_of(content, k, list) for k in ("videos", "categories")}
     if not listed["videos"] or not listed["categories"]:

@@ -1,0 +1,149 @@
+"""``wsvis data``: write the embedded data set, look into any data set, save its held-out split."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from wsvis.errors import InputError
+from wsvis_platform.console import Screen
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from wsvis.data.validate import Findings
+
+Kind = Literal["guess", "ytvis", "video-files", "davis", "cityscapes"]
+
+
+def data_synth(
+    out: str,
+    *,
+    split: Literal["train", "val"] = "train",
+    videos: int = 60,
+    frames: int = 0,
+    height: int = 0,
+    width: int = 0,
+) -> None:
+    """Write clips of the embedded data set as a YouTube-VIS JSON with JPEG frames.
+
+    There is no seed: a clip is a function of the generator's version, the split and its number, so
+    that everybody's ``synthetic`` is the same.
+
+    Args:
+        out: a folder that does not exist yet.
+        split: which half; the two share no texture.
+        videos: number of clips.
+        frames: frames per clip, 0 = as frozen.
+        height: pixels, 0 = as frozen.
+        width: pixels, 0 = as frozen.
+    """
+    from wsvis.data.synthetic import synthetic_dataset
+    from wsvis.data.write_ytvis import write_ytvis
+
+    wanted = {"frames": frames, "height": height, "width": width}
+    dataset = synthetic_dataset(split, videos, {k: v for k, v in wanted.items() if v})
+    with Screen() as screen, screen.bar("writing clips", videos) as bar:
+        path = write_ytvis(dataset, out, bar.update)
+        screen.line(f"{path}: {videos} clips, {len(dataset.classes)} classes")
+
+
+def data_check(path: str, *, kind: Kind = "guess", frames: str = "", decode: bool = True) -> None:
+    """Say what is in a data set and everything that is wrong with it; exit status 2 if anything is.
+
+    Args:
+        path: a YouTube-VIS JSON, a folder of videos with labels.csv, or a DAVIS-style folder.
+        kind: what is there; ``guess`` looks.
+        frames: folder of the frames that a YouTube-VIS JSON names; empty: JPEGImages beside it.
+        decode: decode every frame; otherwise only ask whether the files are there.
+
+    Raises:
+        InputError: something is wrong (after all of it has been printed).
+    """
+    from wsvis.config import DataConfig
+    from wsvis.data.validate import check_dataset, guess_kind
+
+    found_kind = guess_kind(path) if kind == "guess" else kind
+    config = DataConfig(kind=found_kind, path=path, frames=frames, split="all")
+    with Screen() as screen:
+        with screen.bar("reading videos") as bar:
+            findings = check_dataset(config, decode, bar.update)
+        if findings.videos:
+            _show(screen, findings)
+        for problem in findings.problems:
+            screen.line(f"problem: {problem}")
+        if findings.problems:
+            count = len(findings.problems)
+            raise InputError(
+                f"{path}: {count} problem{'s' if count > 1 else ''}; each is listed with its cure"
+            )
+        screen.line(f"{path}: nothing is wrong")
+
+
+def data_split(
+    path: str,
+    out: str,
+    *,
+    kind: Kind = "guess",
+    frames: str = "",
+    held_out_per_class: int = 10,
+    seed: int = 0,
+) -> None:
+    """Save the held-out split of the paper as JSON, to be given back as ``--data.split-file``.
+
+    Args:
+        path: the data set, as for ``wsvis data check``.
+        out: the JSON file to write.
+        kind: what is there; ``guess`` looks.
+        frames: folder of the frames that a YouTube-VIS JSON names; empty: JPEGImages beside it.
+        held_out_per_class: videos per class for validation; small classes give at most half.
+        seed: which split.
+    """
+    from wsvis.config import DataConfig
+    from wsvis.data.load import read_dataset
+    from wsvis.data.splits import save_split, split_dataset
+    from wsvis.data.validate import guess_kind
+
+    config = DataConfig(
+        kind=guess_kind(path) if kind == "guess" else kind,
+        path=path,
+        frames=frames,
+        split="all",
+        held_out_per_class=held_out_per_class,
+        split_seed=seed,
+    )
+    if config.kind == "cityscapes":
+        raise InputError(f"{path}: Cityscapes has its own split; use data.split train and val")
+    split = split_dataset(read_dataset(config), held_out_per_class, seed)
+    save_split(split, out)
+    Screen().line(f"{out}: {len(split.train)} train, {len(split.val)} val, hash {split.hash[:12]}")
+
+
+def _show(screen: Screen, findings: Findings) -> None:
+    shortest, longest = findings.lengths
+    screen.line(
+        f"{findings.name} ({findings.kind}): {findings.videos} videos, {findings.frames} frames "
+        f"({shortest} to {longest} per video), {len(findings.classes)} classes, "
+        f"{'with' if findings.masks else 'without'} masks"
+    )
+    sizes = [f"{size} ({count})" for size, count in findings.sizes.items()]
+    more = f", and {len(sizes) - 6} other sizes" if len(sizes) > 6 else ""
+    screen.line(f"sizes (videos): {', '.join(sizes[:6])}{more}")
+    if findings.classes:
+        screen.show(_table(findings))
+    if findings.unused:
+        screen.line(f"listed but in no video, so left out: {', '.join(findings.unused)}")
+    if findings.unlabelled_frames:
+        screen.line(f"frames that show no class: {findings.unlabelled_frames}")
+
+
+def _table(findings: Findings) -> Table:
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("class")
+    for name in ("videos", "labelled frames", "instances"):
+        table.add_column(name, justify="right")
+    for count in findings.classes:
+        instances = str(count.instances) if findings.masks else "-"
+        table.add_row(count.name, str(count.videos), str(count.frames), instances)
+    return table
