@@ -173,9 +173,11 @@ def _polygons_to_rle(polygons: list[Any], height: int, width: int, where: str) -
 
 def rle_areas(rles: Sequence[Rle]) -> np.ndarray:
     """Pixels in each mask, int64 [N]."""
-    if not rles:
-        return np.zeros(0, dtype=np.int64)
-    return np.atleast_1d(coco_mask.area(list(rles))).astype(np.int64)
+    parts = [np.zeros(0, dtype=np.int64)]
+    for start in range(0, len(rles), 255):  # with numpy 2 the COCO tool fails on more at once
+        areas = coco_mask.area(list(rles[start : start + 255]))
+        parts.append(np.atleast_1d(areas).astype(np.int64))
+    return np.concatenate(parts)
 
 
 def rle_iou(a: Sequence[Rle], b: Sequence[Rle]) -> Float[np.ndarray, "N M"]:

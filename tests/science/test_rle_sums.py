@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from wsvis.evaluation.rle_sums import sound_areas
-from wsvis.masks import encode_masks, run_lengths
+from wsvis.masks import encode_masks, rle_areas, run_lengths
 
 
 def random_masks(seed, count, height, width):
@@ -69,3 +69,9 @@ def test_no_strings():
     areas, broken = sound_areas([], 3, 3)
     assert areas.tolist() == []
     assert broken is None
+
+
+def test_areas_of_more_than_255_masks_from_the_coco_tool():
+    # Its own function raises OverflowError on 256 masks with numpy 2.
+    masks = random_masks(0, 600, 3, 4)
+    assert rle_areas(encode_masks(masks)).tolist() == masks.sum(axis=(1, 2)).tolist()
