@@ -115,3 +115,18 @@ class FrameInstances:
 
     def __len__(self) -> int:
         return len(self.masks)
+
+
+@dataclass(frozen=True)
+class Track:
+    """One object followed through a video: a prediction, scored as a whole."""
+
+    id: int
+    """Number in its video; the best track is 0."""
+    label: int
+    """0..C-1."""
+    score: float
+    segmentations: tuple[Rle | None, ...]
+    """One entry per frame; ``None`` where the track has no mask."""
+    frame_scores: tuple[float | None, ...]
+    """Score of the detection behind each mask; ``None`` where there is none."""
