@@ -6,7 +6,7 @@ F_ab(x) maps a pixel of a to b.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from jaxtyping import Float32, UInt8
 from wsvis.errors import InputError
 
 
+@runtime_checkable
 class FlowProvider(Protocol):
     """Anything that finds the flow from each first frame to its second.
 
