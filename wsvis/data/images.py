@@ -1,8 +1,8 @@
 """One image file or one video file to RGB frames, with every way it can be broken named.
 
-OpenCV decodes a truncated JPEG without a word and fills the rest with grey, and it decodes a
-damaged video without the frames it cannot read. Both would poison a training run silently, so the
-end marker of an image and the number of decoded frames of a video are checked here.
+Some versions of OpenCV decode a cut-off JPEG without a word and fill the rest with grey, and all
+decode a damaged video without the frames they cannot read. Both would poison a training run
+silently, so the end marker of an image and the number of decoded frames of a video are checked.
 """
 
 from __future__ import annotations
