@@ -12,7 +12,7 @@ file for --config-file, plots, and held-out clips that chose nothing.
     python experiments/sweep_fcam.py --preset davis-mini --data.path CLIPS/instances.json \
         --classifier.weights mobilenet_v2.pth
         real clips in YouTube-VIS format
-    python experiments/sweep_fcam.py --config-file runs/<sweep>/best_config.json --num-samples 0
+    python experiments/sweep_fcam.py --num-samples 0 --config-file BEST_CONFIG.json
         measure a found setting again
 """
 
@@ -24,6 +24,7 @@ from wsvis_platform.console import run_command
 def main() -> None:
     """Parse the options, name the space, run the sweep."""
     from presets import PRESETS
+
     from wsvis_platform.experiment import parse_experiment
 
     options, config, preset = parse_experiment("sweep_fcam.py", __doc__ or "", PRESETS)

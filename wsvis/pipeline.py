@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from wsvis.cam import stages as cam_stages
+from wsvis.cam import mask_stages
 from wsvis.config import Config
 from wsvis.config_checks import config_slice
 from wsvis.data import stages as data_stages
@@ -25,8 +25,10 @@ from wsvis.evaluation import stages as evaluation_stages
 from wsvis.flow import stages as flow_stages
 from wsvis.payload import Payload
 from wsvis.seeds import stage_seed
-from wsvis.stage import Stage
+from wsvis.stage import Stage, later
 from wsvis.types import Dataset, Report
+
+_CAM = "wsvis.cam.stages"
 
 STAGES: tuple[Stage, ...] = (
     # every frame decodes at the size the data set says; a video that fails is out from here on
@@ -34,15 +36,17 @@ STAGES: tuple[Stage, ...] = (
     Stage("flow", 1, ("frames",), ("flow",), per_video=flow_stages.flow),
     # how far each pixel moves once the camera's motion is taken out
     Stage("motion", 1, ("flow",), ("fcam.compensation",), per_video=flow_stages.motion),
-    Stage("classifier", 1, ("frames",), ("classifier",), seeded=True, whole=cam_stages.classifier),
+    Stage(
+        "classifier", 1, ("frames",), ("classifier",), seeded=True, whole=later(_CAM, "classifier")
+    ),
     Stage(
         "classifier_quality",
         1,
         ("frames", "classifier"),
         (),
-        whole=cam_stages.classifier_quality,
+        whole=later(_CAM, "classifier_quality"),
     ),
-    Stage("cam", 1, ("frames", "classifier"), ("cam",), per_video=cam_stages.cam),
+    Stage("cam", 1, ("frames", "classifier"), ("cam",), per_video=later(_CAM, "cam")),
     # Eq. 2 and the masks it gives
     Stage(
         "pseudo_masks",
@@ -55,7 +59,7 @@ STAGES: tuple[Stage, ...] = (
             "ir_labels.foreground_threshold",
             "pseudo_masks",
         ),
-        per_video=cam_stages.pseudo_masks,
+        per_video=mask_stages.pseudo_masks,
     ),
     # the two baselines every sweep is held against
     Stage(
@@ -63,14 +67,14 @@ STAGES: tuple[Stage, ...] = (
         1,
         ("cam",),
         ("ir_labels.foreground_threshold", "pseudo_masks"),
-        per_video=cam_stages.cam_masks,
+        per_video=mask_stages.cam_masks,
     ),
     Stage(
         "motion_masks",
         1,
         ("motion",),
         ("fcam.percentile", "fcam.floor", "pseudo_masks"),
-        per_video=cam_stages.motion_masks,
+        per_video=mask_stages.motion_masks,
     ),
     Stage(
         "pseudo_label_quality",
@@ -125,6 +129,16 @@ def stage_keys(
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         keys[stage.name] = hashlib.sha256(text.encode()).hexdigest()[:32]
     return keys
+
+
+def check_settings(config: Config, dataset: Dataset) -> None:
+    """Try what would otherwise fail minutes into a run: weights files and flow providers.
+
+    Raises:
+        InputError: a file is absent or of another architecture.
+    """
+    flow_stages.flow(config, {})
+    later(_CAM, "initial_classifier")(config, dataset)
 
 
 class _InMemory:

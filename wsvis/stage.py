@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from importlib import import_module
+from typing import Any, Protocol, runtime_checkable
 
 from wsvis.config import Config
 from wsvis.payload import Payload
@@ -14,6 +15,7 @@ Process = Callable[[Video, Mapping[str, Payload]], Payload]
 """One video and its inputs by stage name -> the stage's result for that video."""
 
 
+@runtime_checkable
 class Inputs(Protocol):
     """How a stage over the whole data set reads the stages before it."""
 
@@ -40,3 +42,12 @@ class Stage:
     per_video: Callable[[Config, Mapping[str, Payload]], Process] | None = None
     """Called once per worker with the whole-data-set inputs (a network is loaded once)."""
     whole: Callable[[Config, Dataset, Inputs, Report | None], Payload] | None = None
+
+
+def later(module: str, name: str) -> Callable[..., Any]:
+    """A function imported at its first call: workers that need no network load no torch."""
+
+    def call(*arguments: Any) -> Any:
+        return getattr(import_module(module), name)(*arguments)
+
+    return call

@@ -11,6 +11,7 @@ import ray
 
 from wsvis.config import Config
 from wsvis.types import Dataset
+from wsvis_platform.extract import limit_threads
 from wsvis_platform.measure import Measurement, measure
 from wsvis_platform.store import Store
 
@@ -44,11 +45,7 @@ def _measure_remotely(
     target: str,
     trained_on: Dataset | None,
 ) -> Measurement:
-    import cv2
-    import torch
-
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    limit_threads(1)
     return measure(base, overrides, seeds, dataset, Store(root), target, trained_on=trained_on)
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import pickle
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,21 +38,24 @@ class _ExtractionActor:
         config: Config,
         root: str,
         keys: Mapping[str, str],
-        videos: ray.ObjectRef,
         threads: int,
     ) -> None:
-        import cv2
-        import torch
-
-        cv2.setNumThreads(threads)  # one actor per core: threads inside would fight each other
-        torch.set_num_threads(threads)
-        self.videos: Sequence[Video] = ray.get(videos)
         self.worker = VideoWorker(stage, config, Store(Path(root)), keys)
+        limit_threads(threads)  # one actor per core: threads inside would fight each other
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        result = self.worker.run(self.videos[int(row["index"])])
+        result = self.worker.run(pickle.loads(row["video"]))
         corrupt = list(result.corrupt) if result.corrupt else ["", "", ""]
         return {**dataclasses.asdict(result), "corrupt": corrupt, "pid": os.getpid()}
+
+
+def limit_threads(threads: int) -> None:
+    """Bound the threads of the libraries this process uses, without importing torch for it."""
+    import cv2
+
+    cv2.setNumThreads(threads)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
 
 
 def ray_data_runner(
@@ -78,7 +83,7 @@ def ray_data_runner(
         size = min(workers or max(int(room), 1), len(videos))
         _quiet_context()
         rows = ray.data.from_items(
-            [{"index": index} for index in range(len(videos))],
+            [{"video": pickle.dumps(video)} for video in videos],
             override_num_blocks=len(videos),
         ).map(
             _ExtractionActor,  # pyright: ignore[reportArgumentType]
@@ -87,14 +92,11 @@ def ray_data_runner(
                 "config": config,
                 "root": str(store.root),
                 "keys": dict(keys),
-                "videos": ray.put(list(videos)),
                 "threads": max(int(cpus_per_worker), 1),
             },
             compute=ActorPoolStrategy(min_size=1, max_size=size, initial_size=size),
             num_cpus=cpus_per_worker,
             num_gpus=gpus or None,
-            max_restarts=-1,
-            max_task_retries=-1,
         )
         for row in rows.iter_rows():
             corrupt = tuple(row["corrupt"])
@@ -115,4 +117,4 @@ def _quiet_context() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from wsvis.cam.fcam import frame_fcam, upsample_maps
-from wsvis.cam.stages import frame_maps
+from wsvis.cam.mask_stages import frame_maps
 from wsvis.config import Config
 from wsvis.data.frames import read_frames
 from wsvis.evaluation.frame_ap import frame_truths

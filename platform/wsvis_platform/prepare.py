@@ -12,7 +12,7 @@ import ray
 from wsvis.config import Config
 from wsvis.pipeline import needed, stage_keys
 from wsvis.types import Dataset
-from wsvis_platform.extract import ray_data_runner
+from wsvis_platform.extract import limit_threads, ray_data_runner
 from wsvis_platform.materialise import Materialiser, Outcome, Progress
 from wsvis_platform.store import Store
 
@@ -43,11 +43,10 @@ def _ensure_whole(
     threads: int,
 ) -> list[Outcome]:
     """Bring one whole-data-set stage into the store, in a worker."""
-    import cv2
-    import torch
+    import torch  # before the limit is set: training uses it in any case
 
     torch.set_num_threads(threads)
-    cv2.setNumThreads(threads)
+    limit_threads(threads)
     last = 0.0
 
     def report(numbers: Mapping[str, float]) -> None:

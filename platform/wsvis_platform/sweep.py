@@ -21,6 +21,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from wsvis.config import Config
 from wsvis.types import Dataset
+from wsvis_platform.extract import limit_threads
 from wsvis_platform.measure import Measurement, measure
 from wsvis_platform.options import SweepOptions
 from wsvis_platform.store import Store
@@ -53,11 +54,7 @@ def _run_trial(
     metric: str,
 ) -> None:
     """What runs in a trial's process: one setting, seed after seed, told to Tune as it goes."""
-    import cv2
-    import torch
-
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    limit_threads(1)
 
     def tell(so_far: Measurement) -> None:
         value = so_far.mean(metric)
@@ -78,9 +75,13 @@ def _run_trial(
 class _Listener(tune.Callback):
     """Turns Tune's events into :class:`Trial` records for one function to hear."""
 
-    def __init__(self, hear: Callable[[Trial], None]) -> None:
+    def __init__(self, hear: Callable[[Trial], None] | None) -> None:
         self.hear = hear
         self.history: dict[str, list[dict[str, float]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune saves its callbacks; who listens in this process has no place in a file
+        return {"hear": None, "history": self.history}
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -100,6 +101,8 @@ class _Listener(tune.Callback):
         self._tell(trial, lines[-1].strip())
 
     def _tell(self, trial: Any, error: str) -> None:
+        if self.hear is None:
+            return
         result = trial.last_result or {}
         found = None if error else _measurement(result.get("measurement"))
         self.hear(
@@ -162,7 +165,7 @@ def run_trials(
         sampler=sampler,
     )
     workers = options.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
-    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "5")
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # our own lines are the ones a user reads
     trainable = tune.with_parameters(
         _run_trial,
         base=base,

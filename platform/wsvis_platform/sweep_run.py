@@ -12,6 +12,8 @@ from typing import Any
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
 from wsvis.data.load import load_dataset
+from wsvis.errors import InputError
+from wsvis.pipeline import check_settings
 from wsvis.types import Dataset
 from wsvis_platform.baselines import Baseline, best_baselines, measure_all
 from wsvis_platform.cluster import start_ray
@@ -23,7 +25,7 @@ from wsvis_platform.options import SweepOptions
 from wsvis_platform.prepare import prepare as prepare_stages
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial, best_of, run_trials
-from wsvis_platform.sweep_record import SweepRecord
+from wsvis_platform.sweep_record import BEST, SweepRecord
 from wsvis_platform.sweep_report import (
     result_table,
     score_text,
@@ -63,21 +65,21 @@ def sweep_and_report(
         axes: the two settings the objective is plotted over.
     """
     started = time.monotonic()
-    dataset, held_out = _load(config, options)
-    output = Path(options.output)
-    store = Store(output / "store")
-    title = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = output / "sweeps" / title
-    folder.mkdir(parents=True, exist_ok=True)
-
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(Screen())
+        dataset, held_out = _load(config, options, screen)
+        check_settings(config, dataset)
+        output = Path(options.output)
+        store = Store(output / "store")
+        title = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        folder = output / "sweeps" / title
+        folder.mkdir(parents=True, exist_ok=True)
         screen.line(f"{dataset.name}: {_describe(dataset)}; results go to {folder}")
         stack.enter_context(
             start_ray(address=options.address or None, num_cpus=options.workers or None)
         )
         record = stack.enter_context(
-            SweepRecord.open(options, title, preset, config, dataset, store, folder)
+            SweepRecord.open(options, name, title, preset, config, dataset, store, folder, target)
         )
 
         prepare_on = _preparer(config, options, store, screen)
@@ -132,18 +134,13 @@ def sweep_and_report(
         best_file = folder / "best_config.json"
         write_config(best_file, chosen)
         write_trials(folder / "trials.csv", trials)
-        record.results(
-            [(name, found, other) for (name, _, found), other in zip(rows, others, strict=True)],
-            trials,
-            metric,
-            axes,
-            best_file,
-        )
+        table = [(*row, other) for row, other in zip(rows, others, strict=True)]
+        record.results(table, trials, metric, axes, [best_file, folder / "trials.csv"])
         screen.show(trial_table(trials, metric))
         screen.show(
             result_table(
                 f"{dataset.name}, {len(options.seeds)} seeds, mean ± std; best by {metric}",
-                [(n, found, o) for (n, _, found), o in zip(rows, others, strict=True)],
+                [(row, found, other) for row, _, found, other in table],
                 held_out is not None,
             )
         )
@@ -159,13 +156,16 @@ def _won(trial: Trial | None) -> bool:
     return trial is not None and trial.measurement is not None
 
 
-def _load(config: Config, options: SweepOptions) -> tuple[Dataset, Dataset | None]:
+def _load(config: Config, options: SweepOptions, screen: Screen) -> tuple[Dataset, Dataset | None]:
     """The training videos, and the validation videos where there is a split."""
     dataset = load_dataset(config.data)
     if not options.held_out or config.data.split != "train":
         return dataset, None
-    held_out = load_dataset(replace(config.data, split="val"))
-    return dataset, held_out if held_out.videos else None
+    try:
+        return dataset, load_dataset(replace(config.data, split="val"))
+    except InputError as error:
+        screen.warn(f"nothing is held out: {error}")
+        return dataset, None
 
 
 def _describe(dataset: Dataset) -> str:
@@ -233,7 +233,7 @@ def _rows(
     )
     rows += [(name, target, found) for name, found in zip(settings, measured, strict=True)]
     if winner is not None and winner.measurement is not None:
-        rows.append(("best of the sweep", target, winner.measurement))
+        rows.append((BEST, target, winner.measurement))
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Stages from frames to class-wise masks: classifier, CAM, f-CAM masks and the two baselines."""
+"""The stages with a network: classifier, its quality, and class activation maps."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ import torch
 from wsvis.cam.cam import fold_batch_norm, multi_scale_cam
 from wsvis.cam.classification_ap import evaluate_classifier
 from wsvis.cam.classifier import (
+    Classifier,
     build_classifier,
     classifier_from_payload,
     classifier_to_payload,
 )
-from wsvis.cam.fcam import frame_fcam, moving_mask
-from wsvis.cam.pseudo_masks import motion_masks as masks_of_motion
-from wsvis.cam.pseudo_masks import pseudo_masks as masks_of_maps
 from wsvis.cam.train_classifier import train_classifier
 from wsvis.config import Config
 from wsvis.data.frame_sequence import FrameSequence, frame_labels
 from wsvis.data.frames import read_frames
-from wsvis.payload import Payload, instances_to_payload
+from wsvis.payload import Payload
 from wsvis.seeds import stage_seed
 from wsvis.stage import Inputs, Process
-from wsvis.types import Dataset, FrameInstances, Report, Video
+from wsvis.types import Dataset, Report, Video
 
 
-def classifier(config: Config, dataset: Dataset, inputs: Inputs, report: Report | None) -> Payload:
-    """The frame classifier trained on the data set's frames; its loss curve travels with it."""
+def initial_classifier(config: Config, dataset: Dataset) -> Classifier:
+    """The classifier as training finds it: initial weights, random head.
+
+    Raises:
+        InputError: the weights file is absent or of another architecture.
+    """
     settings = config.classifier
-    seed = stage_seed(config.seed, "classifier")
-    model = build_classifier(
+    return build_classifier(
         settings.backbone,
         dataset.classes,
         weights=settings.weights,
@@ -39,8 +40,15 @@ def classifier(config: Config, dataset: Dataset, inputs: Inputs, report: Report 
         pooling=settings.pooling,
         lse_sharpness=settings.lse_sharpness,
         normalisation=settings.normalisation,
-        seed=seed,
-    ).to(_device())
+        seed=stage_seed(config.seed, "classifier"),
+    )
+
+
+def classifier(config: Config, dataset: Dataset, inputs: Inputs, report: Report | None) -> Payload:
+    """The frame classifier trained on the data set's frames; its loss curve travels with it."""
+    settings = config.classifier
+    seed = stage_seed(config.seed, "classifier")
+    model = initial_classifier(config, dataset).to(_device())
     frames = FrameSequence(dataset.videos)
     steps = int(len(frames) // min(settings.batch_size, max(len(frames), 1)) * settings.epochs)
     curve: list[dict[str, float]] = []
@@ -106,82 +114,6 @@ def cam(config: Config, wholes: Mapping[str, Payload]) -> Process:
         )
 
     return process
-
-
-def frame_maps(payload: Payload, frame: int) -> tuple[np.ndarray, np.ndarray]:
-    """CAM of one frame, float32 [K, h, w], and the classes it belongs to, int64 [K]."""
-    mine = payload.arrays["frame"] == frame
-    return payload.arrays["maps"][mine].astype(np.float32), payload.arrays["label"][mine]
-
-
-def pseudo_masks(config: Config, wholes: Mapping[str, Payload]) -> Process:
-    """Instance masks straight from f-CAM (Eq. 2)."""
-
-    def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
-        found = []
-        for frame in range(video.length):
-            cam, labels = frame_maps(inputs["cam"], frame)
-            maps = frame_fcam(
-                cam,
-                _magnitude(inputs["motion"], frame),
-                video.height,
-                video.width,
-                amplification=config.fcam.amplification,
-                percentile=config.fcam.percentile,
-                floor=config.fcam.floor,
-            )
-            found.append(_masks(config, maps, labels, video))
-        return instances_to_payload(found)
-
-    return process
-
-
-def cam_masks(config: Config, wholes: Mapping[str, Payload]) -> Process:
-    """The baseline without motion: masks from the plain CAM."""
-
-    def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
-        frames = [frame_maps(inputs["cam"], frame) for frame in range(video.length)]
-        return instances_to_payload([_masks(config, cam, k, video) for cam, k in frames])
-
-    return process
-
-
-def motion_masks(config: Config, wholes: Mapping[str, Payload]) -> Process:
-    """The baseline without CAM: what moves, with each of the frame's classes."""
-
-    def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
-        found = []
-        for frame, labels in enumerate(video.labels):
-            moving = moving_mask(
-                _magnitude(inputs["motion"], frame), config.fcam.percentile, config.fcam.floor
-            )
-            found.append(
-                masks_of_motion(
-                    moving,
-                    np.array(labels, dtype=np.int64),
-                    video.height,
-                    video.width,
-                    config.pseudo_masks.min_area,
-                )
-            )
-        return instances_to_payload(found)
-
-    return process
-
-
-def _masks(config: Config, maps: np.ndarray, labels: np.ndarray, video: Video) -> FrameInstances:
-    return masks_of_maps(
-        maps,
-        labels,
-        video.height,
-        video.width,
-        config.ir_labels.foreground_threshold,
-        config.pseudo_masks.min_area,
-    )
-
-
-def _magnitude(payload: Payload, frame: int) -> np.ndarray:
-    return payload.arrays["magnitude"][frame].astype(np.float32)
 
 
 def _device() -> torch.device:

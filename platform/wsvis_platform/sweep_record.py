@@ -1,0 +1,207 @@
+"""A sweep in MLflow: a parent run, a child per trial, with settings, curves, keys, pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from wsvis.config import Config
+from wsvis.config_checks import flatten, with_overrides
+from wsvis.types import Dataset
+from wsvis_platform.measure import METRICS, Measurement
+from wsvis_platform.options import SweepOptions
+from wsvis_platform.pictures import chosen_frames, setting_strips
+from wsvis_platform.store import Store
+from wsvis_platform.sweep import Trial
+from wsvis_platform.sweep_figures import importance_figure, objective_figure
+from wsvis_platform.tracking import Tracker
+
+Row = tuple[str, str, Measurement, Measurement | None]
+"""Name, quality stage, measurement on the training clips and on held-out clips."""
+
+
+class SweepRecord:
+    """Writes a sweep to MLflow and pictures to its folder, from the driver alone."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        parent: str,
+        options: SweepOptions,
+        config: Config,
+        dataset: Dataset,
+        store: Store,
+        folder: Path,
+        target: str,
+    ) -> None:
+        self.tracker, self.parent = tracker, parent
+        self.options, self.config = options, config
+        self.dataset, self.store, self.folder, self.target = dataset, store, folder, target
+        self.frames = chosen_frames(dataset)
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(
+        cls,
+        options: SweepOptions,
+        experiment: str,
+        title: str,
+        preset: str,
+        config: Config,
+        dataset: Dataset,
+        store: Store,
+        folder: Path,
+        target: str,
+    ) -> Iterator[SweepRecord]:
+        """A record whose parent run ends FINISHED, or FAILED when the block raises."""
+        tracker = Tracker.open(options.tracking_uri, Path(options.output), experiment)
+        parent = tracker.start_sweep(
+            title,
+            params={**flatten(config), **{f"sweep.{k}": v for k, v in flatten(options).items()}},
+            tags={
+                "preset": preset,
+                "data": dataset.name,
+                "data_fingerprint": dataset.fingerprint,
+                "videos": str(len(dataset.videos)),
+            },
+        )
+        try:
+            yield cls(tracker, parent, options, config, dataset, store, folder, target)
+        except BaseException:
+            tracker.finish(parent, "FAILED")
+            raise
+        tracker.finish(parent, "FINISHED")
+
+    def browse(self) -> str:
+        """What to type to look at the runs."""
+        return self.tracker.browse()
+
+    def trial(self, trial: Trial) -> None:
+        """One finished trial as a child run; a failed one keeps its reason."""
+        found = trial.measurement
+        if found is None:
+            self.tracker.log_trial(
+                self.parent,
+                f"trial {trial.id[-5:]}",
+                trial.id,
+                params=flatten(self.config),
+                metrics={},
+                tags={"reason": trial.error[:4000]},
+                status="FAILED",
+            )
+            return
+        self._child(f"trial {trial.id[-5:]}", trial.id, self.target, found, None, trial.history)
+
+    def results(
+        self,
+        rows: Sequence[Row],
+        trials: Sequence[Trial],
+        metric: str,
+        axes: tuple[str, str],
+        files: Sequence[Path],
+    ) -> None:
+        """Baselines and fixed settings as child runs; plots, tables, summary to the parent."""
+        for name, target, found, other in rows:
+            if name != BEST:
+                self._child(name, f"{self.folder.name}/{name}", target, found, other, [])
+        best = next((row for row in rows if row[0] == BEST), rows[-1])
+        summary: dict[str, float] = {f"best_{k}": v for k, v in best[2].summary().items()}
+        if best[3] is not None:
+            summary.update({f"best_held_out_{k}": v for k, v in best[3].summary().items()})
+        points = [t for t in trials if t.measurement is not None]
+        rest = list(files)
+        if points:
+            table = [{**t.measurement.overrides, **t.measurement.summary()} for t in points]  # pyright: ignore
+            for name, figure in (
+                ("objective.png", objective_figure(table, axes, f"{metric}_mean")),
+                (
+                    "importance.png",
+                    importance_figure(table, f"{metric}_mean", self.options.sampler_seed),
+                ),
+            ):
+                figure.savefig(self.folder / name, dpi=110)
+                rest.append(self.folder / name)
+        file = self.folder / "summary.json"
+        file.write_text(json.dumps([_plain(row) for row in rows], indent=1) + "\n")
+        self.tracker.log_parent(self.parent, _finite(summary), [*rest, file])
+
+    def _child(
+        self,
+        name: str,
+        identity: str,
+        target: str,
+        found: Measurement,
+        other: Measurement | None,
+        history: Sequence[dict[str, float]],
+    ) -> None:
+        config = with_overrides(replace(self.config, seed=found.seeds[0]), found.overrides)
+        metrics = found.summary()
+        if other is not None:
+            metrics.update({f"held_out_{k}": v for k, v in other.summary().items()})
+        strip = self._strip(name, target, config, found)
+        per_seed = [{metric: row[metric] for metric in METRICS} for row in found.per_seed]
+        self.tracker.log_trial(
+            self.parent,
+            name,
+            identity,
+            params=flatten(config),
+            metrics=_finite(metrics),
+            series=[(step, _finite(row)) for step, row in enumerate(per_seed)],
+            tags={
+                "quality_stage": target,
+                "seeds": " ".join(map(str, found.seeds)),
+                "coverage": f"{found.coverage:.4f}",
+                "computed": " ".join(found.computed),
+                "reused": " ".join(found.reused),
+                "data_fingerprint": self.dataset.fingerprint,
+                **{
+                    f"store.seed{seed}.{stage}": key
+                    for seed, keys in zip(found.seeds, found.keys, strict=True)
+                    for stage, key in keys.items()
+                },
+            },
+            pictures={"strip.png": strip},
+            status="FINISHED",
+        )
+
+    def _strip(self, name: str, target: str, config: Config, found: Measurement) -> np.ndarray:
+        masks = target.replace("pseudo_label_quality", "pseudo_masks").replace("_quality", "_masks")
+        title = f"{name}: AP50 {100 * found.mean('ap50'):.1f}, mIoU {100 * found.mean('miou'):.1f}"
+        strip = setting_strips(
+            config, self.dataset, self.store, found.keys[0], masks, self.frames, title
+        )
+        folder = self.folder / "strips"
+        folder.mkdir(exist_ok=True)
+        file = folder / f"{name.replace(' ', '_').replace('/', '_')}.png"
+        cv2.imwrite(str(file), strip[..., ::-1])
+        return strip
+
+
+BEST = "best of the sweep"
+"""Name of the winner's row; the trial itself is its run."""
+
+
+def _finite(numbers: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    name, target, found, other = row
+    return {
+        "name": name,
+        "quality_stage": target,
+        "settings": found.overrides,
+        "seeds": list(found.seeds),
+        "per_seed": found.per_seed,
+        "held_out_per_seed": other.per_seed if other else None,
+        "store_keys": found.keys,
+        "coverage": found.coverage,
+    }
