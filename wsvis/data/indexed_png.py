@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from jaxtyping import Int
 from PIL import Image
@@ -21,20 +19,16 @@ def read_indexed_png(path: str) -> tuple[Int[np.ndarray, "H W"], bool]:
         InputError: the file is absent, damaged, too large, or holds colours.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise InputError(
-                        f"{path}: has more pixels than a mask may have; check the file"
-                    )
-                mode = image.mode
-                values = np.asarray(image)
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(f"{path}: has more pixels than a mask may have; check the file")
+            mode = image.mode
+            values = np.asarray(image)
     except FileNotFoundError:
         raise InputError(f"{path}: the mask is absent; restore the file") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombWarning) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         raise InputError(f"{path}: is no readable PNG; copy or export the mask again") from None
     if values.ndim != 2:
         raise InputError(f"{path}: holds colours ({mode}); export the mask with object numbers")

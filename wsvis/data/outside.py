@@ -61,7 +61,8 @@ def read_table(path: str, columns: tuple[str, ...]) -> list[tuple[int, dict[str,
         for row in reader:
             rows.append((reader.line_num, {c: (row[c] or "").strip() for c in columns}))
     except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: {error}; save it as CSV again") from None
+        line = reader.line_num + 1
+        raise InputError(f"{path}: line {line}: {error}; save it as CSV again") from None
     return [(number, row) for number, row in rows if any(row.values())]
 
 

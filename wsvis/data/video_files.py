@@ -127,7 +127,7 @@ def _video(
     frames = probe.frames
     if probe.problem:
         frames = max([1, *(1 + (row.first if row.last is None else row.last) for row in rows)])
-        frames = min(frames, 1 << 20)  # a number typed wrongly must not fill the memory
+        frames = min(frames, 1 << 16)  # a number typed wrongly must not fill the memory
     for row in rows:
         last = frames - 1 if row.last is None else row.last
         if not probe.problem and max(row.first, last) >= frames:
