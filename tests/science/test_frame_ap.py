@@ -237,7 +237,7 @@ def test_truth_of_a_video_leaves_out_absent_and_invisible_objects():
 
 def test_wrong_calls_are_refused():
     truth, found = truth_of([0], [strip(0)]), found_of([0], [0.5], [strip(0)])
-    with pytest.raises(ValueError, match="1 frames of ground truth, 2"):
+    with pytest.raises(ValueError, match="differ in their number"):
         frame_ap([truth], [found, found], 1)
     with pytest.raises(ValueError, match="labels must be"):
         frame_ap([truth], [found_of([3], [0.5], [strip(0)])], 1)

@@ -5,8 +5,9 @@ C classes, K IoU thresholds. Liu et al. 2021, Sec. 4.3 (Tables 1, 2, 4, 5, 6: AP
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -53,20 +54,72 @@ def frame_truths(video: Video) -> list[FrameTruth]:
     return truths
 
 
+class FrameAp:
+    """Gathers frames one at a time; every frame is one image of the COCO protocol.
+
+    The mean over classes leaves out those without ground truth (COCO's "-1"); it is NaN when no
+    class has any. Paper, Sec. 4.3: AP50. It is silent on the program and on maxDets; COCO's 100 per
+    image and class is taken.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        iou_thresholds: Sequence[float] = (0.25, 0.5),
+        max_detections: int = MAX_DETECTIONS,
+    ) -> None:
+        """``classes``: C; labels are 0..C-1. ``iou_thresholds``: in (0, 1]."""
+        self.classes, self.max_detections = classes, max_detections
+        self.thresholds = tuple(iou_thresholds)
+        self.positives = np.zeros(classes, dtype=np.int64)
+        self.flags: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [
+            [] for _ in range(classes)
+        ]
+        """Per class: scores, matched and ignored of each frame."""
+
+    def add(self, real: FrameTruth, found: FrameInstances) -> None:
+        """Count one more frame."""
+        _check_frame(real, found, self.classes)
+        np.add.at(self.positives, real.labels[~real.crowd], 1)
+        for label in np.unique(found.labels):
+            wanted = np.flatnonzero(real.labels == label)
+            mine = np.flatnonzero(found.labels == label)
+            order = np.argsort(-found.scores[mine], kind="stable")
+            mine = mine[order][: self.max_detections]
+            crowd = real.crowd[wanted]
+            iou = _iou(found.masks, mine, real.masks, wanted, crowd)
+            flags = greedy_match(iou, crowd, crowd, self.thresholds)
+            self.flags[label].append((found.scores[mine].astype(np.float64), *flags))
+
+    def by_class(self) -> Float[np.ndarray, "K C"]:
+        """AP of each class at each threshold; NaN for a class without ground truth."""
+        ap = np.full((len(self.thresholds), self.classes), np.nan)
+        for c in np.flatnonzero(self.positives):
+            ap[:, c] = _average_precision(
+                self.flags[c], int(self.positives[c]), len(self.thresholds)
+            )
+        return ap
+
+    def numbers(self) -> dict[str, float]:
+        """``AP50`` for threshold 0.5, ``AP25`` for 0.25 and so on, in [0, 1].
+
+        And ``AP``, the mean over .50:.05:.95, where ``COCO_THRESHOLDS`` are among the thresholds.
+        """
+        rows = dict(zip(self.thresholds, self.by_class(), strict=True))
+        result = {f"AP{round(100 * t)}": mean_over_classes(row) for t, row in rows.items()}
+        if set(COCO_THRESHOLDS) <= set(rows):
+            result["AP"] = mean_over_classes(np.stack([rows[t] for t in COCO_THRESHOLDS]))
+        return result
+
+
 def frame_ap(
-    truth: Sequence[FrameTruth],
-    predictions: Sequence[FrameInstances],
+    truth: Iterable[FrameTruth],
+    predictions: Iterable[FrameInstances],
     classes: int,
     iou_thresholds: Sequence[float] = (0.25, 0.5),
     max_detections: int = MAX_DETECTIONS,
 ) -> dict[str, float]:
-    """Mean average precision over classes at each IoU threshold, as pycocotools' COCOeval has it.
-
-    Every frame is one image. The mean leaves out classes without ground truth (COCO's "-1"); it is
-    NaN when no class has any.
-
-    The paper is silent on the program behind its frame AP50 and on maxDets; COCO's 100 per image
-    and class is taken.
+    """Mean AP over classes at each IoU threshold, equal to pycocotools' COCOeval.
 
     Args:
         truth: one entry per frame.
@@ -76,50 +129,20 @@ def frame_ap(
         max_detections: detections of one class that count per frame, best scores first.
 
     Returns:
-        ``AP50`` for threshold 0.5, ``AP25`` for 0.25 and so on, in [0, 1]; and ``AP``, the mean
-        over .50:.05:.95, where ``iou_thresholds`` holds them all.
+        The numbers of :meth:`FrameAp.numbers`.
     """
-    by_class = frame_ap_by_class(truth, predictions, classes, iou_thresholds, max_detections)
-    result = {
-        f"AP{round(100 * t)}": mean_over_classes(row)
-        for t, row in zip(iou_thresholds, by_class, strict=True)
-    }
-    rows = {t: row for t, row in zip(iou_thresholds, by_class, strict=True)}
-    if set(COCO_THRESHOLDS) <= set(rows):
-        result["AP"] = mean_over_classes(np.stack([rows[t] for t in COCO_THRESHOLDS]))
-    return result
+    return _gathered(truth, predictions, classes, iou_thresholds, max_detections).numbers()
 
 
 def frame_ap_by_class(
-    truth: Sequence[FrameTruth],
-    predictions: Sequence[FrameInstances],
+    truth: Iterable[FrameTruth],
+    predictions: Iterable[FrameInstances],
     classes: int,
     iou_thresholds: Sequence[float] = (0.5,),
     max_detections: int = MAX_DETECTIONS,
 ) -> Float[np.ndarray, "K C"]:
-    """Average precision of each class at each threshold; NaN for a class without ground truth."""
-    if len(truth) != len(predictions):
-        raise ValueError(f"{len(truth)} frames of ground truth, {len(predictions)} of predictions")
-    flags: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in range(classes)]
-    positives = np.zeros(classes, dtype=np.int64)
-    for real, found in zip(truth, predictions, strict=True):
-        _check_frame(real, found, classes)
-        np.add.at(positives, real.labels[~real.crowd], 1)
-        for label in np.unique(found.labels):
-            wanted = np.flatnonzero(real.labels == label)
-            mine = np.flatnonzero(found.labels == label)
-            mine = mine[np.argsort(-found.scores[mine], kind="stable")][:max_detections]
-            matched, ignored = greedy_match(
-                _iou(found.masks, mine, real.masks, wanted, real.crowd[wanted]),
-                real.crowd[wanted],
-                real.crowd[wanted],
-                iou_thresholds,
-            )
-            flags[label].append((found.scores[mine].astype(np.float64), matched, ignored))
-    ap = np.full((len(iou_thresholds), classes), np.nan)
-    for c in np.flatnonzero(positives):
-        ap[:, c] = _average_precision(flags[c], int(positives[c]), len(iou_thresholds))
-    return ap
+    """AP of each class at each threshold; NaN for a class without ground truth."""
+    return _gathered(truth, predictions, classes, iou_thresholds, max_detections).by_class()
 
 
 def instances_per_frame(predictions: Sequence[FrameInstances], score_threshold: float = 0) -> float:
@@ -129,6 +152,21 @@ def instances_per_frame(predictions: Sequence[FrameInstances], score_threshold: 
     """
     counts = [int((found.scores >= score_threshold).sum()) for found in predictions]
     return float(np.mean(counts)) if counts else float("nan")
+
+
+def _gathered(
+    truth: Iterable[FrameTruth],
+    predictions: Iterable[FrameInstances],
+    classes: int,
+    iou_thresholds: Sequence[float],
+    max_detections: int,
+) -> FrameAp:
+    measure = FrameAp(classes, iou_thresholds, max_detections)
+    for real, found in zip_longest(truth, predictions):
+        if real is None or found is None:
+            raise ValueError("ground truth and predictions differ in their number of frames")
+        measure.add(real, found)
+    return measure
 
 
 def _iou(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wsvis.data.atomic import write_text
 from wsvis.evaluation.greedy_matching import COCO_THRESHOLDS
 from wsvis.evaluation.precision_recall import mean_over_classes
 from wsvis.evaluation.video_ap import AREA_RANGES, TRACK_LIMITS, VideoAp
@@ -64,14 +64,4 @@ def json_ready(value: Any) -> Any:
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:
     """The report as JSON, unrounded, NaN as null; nothing half-written."""
-    text = json.dumps(json_ready(report), indent=2, allow_nan=False) + "\n"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(str(path), json.dumps(json_ready(report), indent=2, allow_nan=False) + "\n")

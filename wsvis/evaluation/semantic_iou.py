@@ -7,13 +7,14 @@ H W pixels, C classes. A semantic map is int16 [H, W]: 0..C-1 a class, ``BACKGRO
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+from pycocotools import mask as coco_mask
 
 from wsvis.evaluation.frame_ap import FrameTruth
 from wsvis.evaluation.precision_recall import mean_over_classes
-from wsvis.masks import decode_masks
 from wsvis.types import FrameInstances, Rle
 
 BACKGROUND = -1
@@ -60,11 +61,11 @@ def confusion_matrix(
     """
     if truth.shape != predicted.shape:
         raise ValueError(f"truth is {truth.shape}, prediction {predicted.shape}")
-    counted = truth != VOID
-    rows = np.where(truth == BACKGROUND, classes, truth)[counted].astype(np.int64)
-    columns = np.where(predicted == BACKGROUND, classes, predicted)[counted].astype(np.int64)
-    total = classes + 1
-    return np.bincount(rows * total + columns, minlength=total * total).reshape(total, total)
+    values = classes + 2  # with VOID and BACKGROUND
+    codes = (truth - VOID).astype(np.int32) * values + (predicted - VOID)
+    counts = np.bincount(codes.ravel(order="K"), minlength=values * values).reshape(values, values)
+    order = [*range(2, values), 1]  # without VOID, the background last
+    return counts[np.ix_(order, order)]
 
 
 def iou_of_confusion(confusion: Int[np.ndarray, "C1 C1"]) -> np.ndarray:
@@ -103,7 +104,12 @@ def semantic_miou(
 
 
 def _paint(masks: Sequence[Rle], classes: np.ndarray, height: int, width: int) -> np.ndarray:
-    canvas = np.full((height, width), BACKGROUND, dtype=np.int16)
+    """Later masks over earlier ones; the array is column-major, as RLE is."""
+    canvas = np.full((width, height), BACKGROUND, dtype=np.int16)
     for mask, label in zip(masks, classes, strict=True):  # one at a time: frames may be large
-        canvas[decode_masks([mask], height, width)[0]] = label
-    return canvas
+        rle: Any = mask
+        pixels = coco_mask.decode(rle)
+        if pixels.shape != (height, width):
+            raise ValueError(f"a mask is {pixels.shape}, its frame {(height, width)}")
+        np.copyto(canvas, label, where=pixels.T.view(bool))
+    return canvas.T

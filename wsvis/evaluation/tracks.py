@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 from wsvis.errors import InputError
 from wsvis.evaluation.rle_sums import sound_areas
 from wsvis.masks import checked_rle
-from wsvis.types import Rle, Video
+from wsvis.types import Rle, Track, Video
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,19 @@ class VideoTracks:
     found: Sequence[FoundTrack] = field(default=())
 
 
-def tracks_of_video(number: int, video: Video, found: Sequence[FoundTrack]) -> VideoTracks:
-    """Ground truth of a ``Video`` beside the tracks found in it."""
+def tracks_of_video(number: int, video: Video, found: Sequence[Track]) -> VideoTracks:
+    """Ground truth of a ``Video`` beside the tracks that a tracker found in it."""
     if video.instances is None:
         raise ValueError(f"video {video.id} has no ground truth")
     truth = [
         TrueTrack(i.label, i.segmentations, i.is_crowd, where=f"{video.id}: instance {i.id}")
         for i in video.instances
     ]
-    return VideoTracks(number, video.height, video.width, video.length, truth, found)
+    tracks = [
+        FoundTrack(t.label, t.score, t.segmentations, where=f"{video.id}: track {t.id}")
+        for t in found
+    ]
+    return VideoTracks(number, video.height, video.width, video.length, truth, tracks)
 
 
 def track_areas(
