@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from wsvis.errors import InputError
+from wsvis.flow.field import area_mean
 from wsvis.flow.provider import make_flow_provider, pair_flow, prepare_frames, video_flow
 
 OPENCV = ["dis-ultrafast", "dis-fast", "dis-medium", "farneback"]
@@ -112,3 +113,13 @@ def test_unknown_names_are_one_clear_line(name, weights, words):
         make_flow_provider(name, weights)
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("long_side", [0, 48])
+def test_fields_averaged_as_they_come_equal_those_averaged_later(clip, long_side):
+    provider = make_flow_provider("dis-ultrafast")
+    whole = video_flow(clip, provider, long_side=long_side)
+    coarse = video_flow(clip, provider, long_side=long_side, stride=3)
+    for later, now in zip(whole, coarse, strict=True):
+        expected = np.stack([area_mean(field, 3) for field in later])
+        np.testing.assert_allclose(now, expected, atol=1e-4)

@@ -28,6 +28,7 @@ class OpenCvFlow:
     """A flow provider around one of OpenCV's estimators, pair after pair."""
 
     gray = True
+    batch = 1
 
     def __init__(self, calculate: Calculate) -> None:
         self._calculate = calculate
@@ -40,17 +41,19 @@ class OpenCvFlow:
         Raises:
             InputError: frames too small for the estimator.
         """
-        fields = np.empty((*first.shape[:3], 2), dtype=np.float32)
-        for p, (a, b) in enumerate(zip(first, second, strict=True)):
+        fields = []
+        for a, b in zip(first, second, strict=True):
             try:
-                fields[p] = self._calculate(_as_gray(a), _as_gray(b))
+                fields.append(self._calculate(_as_gray(a), _as_gray(b)))
             except cv2.error as error:
                 height, width = first.shape[1:3]
                 raise InputError(
                     f"OpenCV finds no flow in frames of {width}x{height} pixels "
                     f"({error.err}); use larger frames"
                 ) from None
-        return fields
+        if len(fields) == 1:
+            return fields[0][None]  # no copy
+        return np.stack(fields) if fields else np.empty((*first.shape[:3], 2), dtype=np.float32)
 
 
 def _calc(estimator: cv2.DenseOpticalFlow, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -69,9 +72,16 @@ def dis_flow(preset: str) -> OpenCvFlow:
 
 
 def farneback_flow() -> OpenCvFlow:
-    """Farneback's polynomial expansion, with the settings OpenCV's samples use."""
+    """Farneback's polynomial expansion, with the settings of OpenCV's tutorial."""
     estimator = cv2.FarnebackOpticalFlow.create(
-        numLevels=5, pyrScale=0.5, fastPyramids=False, winSize=13, numIters=10, polyN=5
+        numLevels=3,
+        pyrScale=0.5,
+        fastPyramids=False,
+        winSize=15,
+        numIters=3,
+        polyN=5,
+        polySigma=1.2,
+        flags=0,
     )
     return OpenCvFlow(partial(_calc, estimator))
 

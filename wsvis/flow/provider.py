@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from wsvis.errors import InputError
+from wsvis.flow.field import area_mean
 
 
 @runtime_checkable
@@ -25,6 +26,11 @@ class FlowProvider(Protocol):
     @property
     def gray(self) -> bool:
         """Only brightness is looked at, so that frames may also come as [P, H, W, 1] gray."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """Pairs per call that suit it best."""
         ...
 
     def flow(
@@ -62,7 +68,11 @@ def make_flow_provider(name: str, weights: str = "", device: str = "cpu") -> Flo
 
 
 def video_flow(
-    frames: UInt8[np.ndarray, "T H W 3"], provider: FlowProvider, gap: int = 1, long_side: int = 0
+    frames: UInt8[np.ndarray, "T H W 3"],
+    provider: FlowProvider,
+    gap: int = 1,
+    long_side: int = 0,
+    stride: int = 1,
 ) -> tuple[Float32[np.ndarray, "P h w 2"], Float32[np.ndarray, "P h w 2"]]:
     """Flow between frames ``gap`` apart, there and back: max(T - gap, 0) pairs.
 
@@ -71,10 +81,11 @@ def video_flow(
         provider: finds the flow.
         gap: 1 for neighbours, or the paper's delta.
         long_side: larger frames are shrunk to it first; 0 = never.
+        stride: the fields are averaged over blocks of this many pixels of the shrunk frames, as
+            they are found (a whole video at full size would be hundreds of megabytes).
 
     Returns:
-        F_{t -> t+gap} and F_{t+gap -> t}, on the grid of the shrunk frames, vectors in pixels of
-        the frames as given.
+        F_{t -> t+gap} and F_{t+gap -> t}; vectors in pixels of the frames as given.
 
     Raises:
         ValueError: ``gap`` below 1.
@@ -82,7 +93,7 @@ def video_flow(
     if gap < 1:
         raise ValueError(f"gap is {gap}; it must be at least 1")
     seen = prepare_frames(frames, provider.gray, long_side)
-    return _both_ways(seen[:-gap], seen[gap:], provider, frames.shape[1:3])
+    return _both_ways(seen[:-gap], seen[gap:], provider, stride, frames.shape[1:3])
 
 
 def pair_flow(
@@ -90,11 +101,12 @@ def pair_flow(
     second: UInt8[np.ndarray, "P H W 3"],
     provider: FlowProvider,
     long_side: int = 0,
+    stride: int = 1,
 ) -> tuple[Float32[np.ndarray, "P h w 2"], Float32[np.ndarray, "P h w 2"]]:
     """As :func:`video_flow` for pairs that do not chain: frames with successors of their own."""
     a = prepare_frames(first, provider.gray, long_side)
     b = prepare_frames(second, provider.gray, long_side)
-    return _both_ways(a, b, provider, first.shape[1:3])
+    return _both_ways(a, b, provider, stride, first.shape[1:3])
 
 
 def prepare_frames(
@@ -124,15 +136,20 @@ def prepare_frames(
 
 
 def _both_ways(
-    first: np.ndarray, second: np.ndarray, provider: FlowProvider, frame_size: tuple[int, ...]
+    first: np.ndarray,
+    second: np.ndarray,
+    provider: FlowProvider,
+    stride: int,
+    frame_size: tuple[int, ...],
 ) -> tuple[np.ndarray, np.ndarray]:
-    there = _in_frame_pixels(provider.flow(first, second), *frame_size)
-    back = _in_frame_pixels(provider.flow(second, first), *frame_size)
-    return there, back
-
-
-def _in_frame_pixels(flow: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Vectors scaled to the frame's pixels; the grid stays."""
-    if flow.shape[1:3] == (height, width):
-        return flow
-    return flow * np.array([width / flow.shape[2], height / flow.shape[1]], dtype=np.float32)
+    (pairs, height, width), both = first.shape[:3], []
+    to_frame = np.array([frame_size[1] / width, frame_size[0] / height], dtype=np.float32)
+    for a, b in ((first, second), (second, first)):
+        grid = (-(-height // stride), -(-width // stride))
+        fields = np.empty((pairs, *grid, 2), dtype=np.float32)
+        for start in range(0, pairs, provider.batch):
+            part = slice(start, start + provider.batch)
+            for row, field in enumerate(provider.flow(a[part], b[part]), start):
+                fields[row] = area_mean(field, stride)
+        both.append(fields if (height, width) == frame_size else fields * to_frame)
+    return both[0], both[1]

@@ -49,7 +49,8 @@ class Raft:
             updates: refinements per pair (torchvision's default is 12).
         """
         self._network = network.eval().to(device)
-        self._device, self._batch, self._updates = device, batch, updates
+        self._device, self._updates = device, updates
+        self.batch = batch
 
     @torch.inference_mode()
     def flow(
@@ -58,8 +59,8 @@ class Raft:
         """Flow of each pair, in pixels."""
         fields = np.empty((*first.shape[:3], 2), dtype=np.float32)
         height, width = first.shape[1:3]
-        for start in range(0, len(first), self._batch):
-            part = slice(start, start + self._batch)
+        for start in range(0, len(first), self.batch):
+            part = slice(start, start + self.batch)
             a, b = self._padded(first[part]), self._padded(second[part])
             refined = self._network(a, b, num_flow_updates=self._updates)[-1]
             inside = refined[:, :, :height, :width].permute(0, 2, 3, 1)

@@ -25,15 +25,15 @@ def flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
         # where the listed frames are a subsample, flow goes to the next raw frame, not the next
         # listed one: those pairs do not chain
         chained = settings.gap != 1 or not _is_subsample(video)
+        size = settings.long_side, settings.stored_stride
         if chained:
-            frames = read_frames(video)
-            there, back = video_flow(frames, provider, settings.gap, settings.long_side)
+            there, back = video_flow(read_frames(video), provider, settings.gap, *size)
         else:
             first, second = read_pairs(video, settings.gap)
-            there, back = pair_flow(first, second, provider, settings.long_side)
+            there, back = pair_flow(first, second, provider, *size)
         arrays: dict[str, np.ndarray] = {}
         for name, field in (("forward", there), ("backward", back)):
-            encoded = encode_flow(field, settings.stored_stride)
+            encoded = encode_flow(field)
             arrays.update({f"{name}.{part}": array for part, array in encoded.items()})
         return Payload(arrays, {"pairs": len(there), "gap": settings.gap, "chained": chained})
 
