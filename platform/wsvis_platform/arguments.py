@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import inspect
 import io
 import re
-from collections.abc import Sequence
-from typing import TypeVar
+import typing
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, TypeVar
 
 import tyro
 
@@ -32,37 +35,84 @@ def parse_arguments(
         InputError: an unknown option, or a value that does not fit; one line.
         SystemExit: after ``--help``.
     """
+    value, unknown = _parse(
+        kind,
+        arguments,
+        program,
+        description=about,
+        default=kind() if default is None else default,
+        return_unknown_args=True,
+    )
+    if unknown:
+        raise InputError(_unknown(unknown[0], option_names(kind, default), program))
+    return value
+
+
+def call_with_arguments(
+    function: Callable[..., Any], arguments: Sequence[str], *, program: str
+) -> None:
+    """Call a function whose parameters are the options (positional ones come without a name).
+
+    Raises:
+        InputError: an unknown option, or a value that does not fit; one line.
+        SystemExit: after ``--help``.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    names = [f"--{p.name.replace('_', '-')}" for p in parameters if p.kind is p.KEYWORD_ONLY]
+    given = [argument.split("=")[0] for argument in arguments]
+    unknown = [name for name in given if name.startswith("--") and name not in (*names, "--help")]
+    if unknown and not {"--help", "-h"} & set(given):
+        raise InputError(_unknown(unknown[0], names, program))
+    marked = _positional(function)
+    _parse(marked, arguments, program)
+
+
+def _positional(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with its plain parameters marked as positional for tyro."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    signature = inspect.signature(function)
+    parameters = []
+    for parameter in signature.parameters.values():
+        hint = hints[parameter.name]
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
+            named = Annotated[hint, tyro.conf.arg(metavar=parameter.name.upper())]
+            hint = hints[parameter.name] = tyro.conf.Positional[named]
+        parameters.append(parameter.replace(annotation=hint))
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    call.__name__, call.__doc__, call.__module__ = function.__name__, function.__doc__, __name__
+    call.__annotations__ = hints
+    call.__signature__ = signature.replace(parameters=parameters)  # pyright: ignore
+    return call
+
+
+def _parse(kind: Any, arguments: Sequence[str], program: str, **keywords: Any) -> Any:
     shown = io.StringIO()
     try:
         with contextlib.redirect_stderr(shown):
-            value, unknown = tyro.cli(
+            return tyro.cli(
                 kind,
                 prog=program,
-                description=about,
                 args=list(arguments),
-                return_unknown_args=True,
-                config=(tyro.conf.FlagConversionOff, tyro.conf.OmitSubcommandPrefixes),
-                default=kind() if default is None else default,
+                config=(tyro.conf.FlagConversionOff,),
+                **keywords,
             )
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
         raise InputError(_one_line(shown.getvalue())) from None
-    if unknown:
-        raise InputError(_unknown(unknown[0], kind, default, program))
-    return value
 
 
-def _unknown(given: str, kind: type, default: object, program: str) -> str:
+def _unknown(given: str, names: Sequence[str], program: str) -> str:
     if not given.startswith("-"):
         return f"{given!r} is not an option; see {program} --help"
-    names = option_names(kind, default)
     return f"no option is called {given.split('=')[0]}; {suggestion(given.split('=')[0], names)}"
 
 
 def option_names(kind: type, default: object = None) -> list[str]:
     """All option names of a dataclass, nested ones dotted."""
-    import dataclasses
 
     def walk(value: object, prefix: str) -> list[str]:
         names: list[str] = []

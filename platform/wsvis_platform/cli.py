@@ -1,0 +1,87 @@
+"""The ``wsvis`` command: finds the sub-command asked for and imports nothing else.
+
+wsvis data synth | check | split      data sets
+wsvis evaluate vis | frames | cityscapes | tc | export
+wsvis track
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from wsvis.config_checks import suggestion
+from wsvis.errors import InputError
+from wsvis_platform.console import run_command
+
+COMMANDS: dict[tuple[str, ...], tuple[str, str, str]] = {
+    ("data", "synth"): ("data_commands", "data_synth", "write the embedded clips to a folder"),
+    ("data", "check"): ("data_commands", "data_check", "what is in a data set, what is wrong"),
+    ("data", "split"): ("data_commands", "data_split", "save the paper's held-out split"),
+    ("evaluate", "vis"): ("evaluate_commands", "evaluate_vis", "YouTube-VIS AP and AR of tracks"),
+    ("evaluate", "frames"): ("evaluate_commands", "evaluate_frames", "AP of frame instances"),
+    ("evaluate", "cityscapes"): (
+        "evaluate_commands",
+        "evaluate_cityscapes",
+        "Cityscapes instance-level AP",
+    ),
+    ("evaluate", "tc"): ("evaluate_commands", "evaluate_tc", "temporal consistency"),
+    ("evaluate", "export"): ("evaluate_commands", "export_zip", "the benchmark server's zip"),
+    ("track",): ("track_commands", "track", "frame predictions to tracks"),
+}
+"""Words -> module, function, one line of help."""
+
+
+def main() -> None:
+    """Entry point of the ``wsvis`` command."""
+    run_command(lambda: dispatch(sys.argv[1:]))
+
+
+def dispatch(arguments: Sequence[str]) -> None:
+    """Run the sub-command that the arguments name.
+
+    Raises:
+        InputError: no such sub-command, or an argument it does not take; one line.
+    """
+    words = tuple(arguments[:2])
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview(()))
+        return
+    for length in (2, 1):
+        if words[:length] in COMMANDS:
+            module, name, _ = COMMANDS[words[:length]]
+            function = getattr(import_module(f"wsvis_platform.{module}"), name)
+            _call(function, list(arguments[length:]), "wsvis " + " ".join(words[:length]))
+            return
+    group = [command for command in COMMANDS if command[0] == words[0]]
+    if group and (len(words) == 1 or words[1] in ("-h", "--help")):
+        print(_overview(words[:1]))
+        return
+    known = {" ".join(command) for command in COMMANDS}
+    near = {command[1] for command in group} if group else {command[0] for command in COMMANDS}
+    given = words[1] if group else words[0]
+    hint = suggestion(given, near or known)
+    raise InputError(f"wsvis {' '.join(words[: 2 if group else 1])}: no such command; {hint}")
+
+
+def _call(function: Callable[..., Any], arguments: list[str], program: str) -> None:
+    from wsvis_platform.arguments import call_with_arguments
+
+    call_with_arguments(function, arguments, program=program)
+
+
+def _overview(prefix: tuple[str, ...]) -> str:
+    rows = [
+        (" ".join(c), text) for c, (_, _, text) in COMMANDS.items() if c[: len(prefix)] == prefix
+    ]
+    width = max(len(command) for command, _ in rows)
+    lines = [f"  wsvis {command:<{width}}  {text}" for command, text in rows]
+    return "\n".join(
+        ["Weakly supervised video instance segmentation.", "", *lines, "", "More: add --help"]
+    )
+
+
+if __name__ == "__main__":
+    main()
