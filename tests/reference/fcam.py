@@ -85,7 +85,7 @@ def pseudo_masks(maps, class_ids, threshold, min_area, height, width):
     for single, class_id in zip(maps, class_ids, strict=True):
         region = [[label == class_id + 1 for label in row] for row in labels]
         for pixels in components(region):
-            if len(pixels) >= min_area * height * width:
+            if len(pixels) >= min_area * (height * width):
                 score = sum(single[y][x] for y, x in pixels) / len(pixels)
                 found.append((class_id, score, frozenset(pixels)))
     return found
