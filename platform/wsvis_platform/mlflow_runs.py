@@ -61,12 +61,12 @@ class Runs:
 
         for name in ("alembic", "mlflow"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        output.mkdir(parents=True, exist_ok=True)
         place = None
         if not uri:
             uri = f"sqlite:///{(output / 'mlflow.db').resolve()}"
             place = (output / "mlflow-artifacts").resolve().as_uri()
         try:
+            output.mkdir(parents=True, exist_ok=True)
             # two drivers must not make the database at once
             with FileLock(output / ".mlflow.lock"):
                 client = MlflowClient(tracking_uri=uri)

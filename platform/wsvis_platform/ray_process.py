@@ -1,0 +1,81 @@
+"""How this process is set up around Ray: its switches, its token, its ports, its log lines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+DEFAULTS = {
+    "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a killed sweep forgets no more than its last second
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow records trials; no CSV and JSON beside it
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES alone; stops a warning
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+"""Defaults for Ray's own switches; what the user has set stays."""
+
+
+@contextlib.contextmanager
+def loopback_only() -> Iterator[None]:
+    """While Ray starts and runs, its processes listen on 127.0.0.1 and nowhere else.
+
+    Ray has a switch for this, meant to spare Windows and macOS firewall questions; it is read when
+    Ray is imported, so it is set in the environment (for Ray's processes) and in its constants.
+    """
+    from ray._private import ray_constants
+
+    was = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        with environment(RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0"):
+            yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = was
+
+
+@contextlib.contextmanager
+def environment(**values: str) -> Iterator[None]:
+    """Environment variables for the time of a block."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def stderr_to(file: int) -> Iterator[None]:
+    """What anything in this process writes to stderr goes to a file: Ray logs from C++."""
+    sys.stderr.flush()
+    screen = os.dup(2)
+    os.dup2(file, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(screen, 2)
+        os.close(screen)
+
+
+def token_known() -> bool:
+    """Whether Ray would find a token, in its environment variables or in ~/.ray."""
+    file = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
+    return bool(os.environ.get("RAY_AUTH_TOKEN")) or Path(file).is_file()
+
+
+def use_token() -> None:
+    """Token authentication, unless the user has switched it off by RAY_AUTH_MODE."""
+    if "RAY_AUTH_MODE" in os.environ:
+        return
+    os.environ["RAY_AUTH_MODE"] = "token"
+    from ray._raylet import Config  # pyright: ignore[reportAttributeAccessIssue]
+
+    Config.initialize("")  # Ray read its mode when it was imported
