@@ -145,6 +145,13 @@ def frame_ap_by_class(
     return _gathered(truth, predictions, classes, iou_thresholds, max_detections).by_class()
 
 
+def kept(instances: FrameInstances, min_score: float) -> FrameInstances:
+    """Instances with at least the given score."""
+    chosen = np.flatnonzero(instances.scores >= min_score)
+    masks = tuple(instances.masks[n] for n in chosen)
+    return FrameInstances(instances.labels[chosen], instances.scores[chosen], masks)
+
+
 def instances_per_frame(predictions: Sequence[FrameInstances], score_threshold: float = 0) -> float:
     """Mean number of instances with at least the given score (Sec. 4.5: 1.81 against 1.50).
 

@@ -61,8 +61,7 @@ def _walk(scanner: _Scanner) -> Iterator[Element]:
     if start == "[":
         yield from _array(scanner, None)
     elif start == "{":
-        scanner.take("{")
-        while scanner.peek() != "}":
+        for _ in scanner.items("{", "}"):
             member, _, _ = scanner.value()
             if not isinstance(member, str):
                 raise scanner.fault("a name in quotes was expected")
@@ -71,9 +70,6 @@ def _walk(scanner: _Scanner) -> Iterator[Element]:
                 yield from _array(scanner, member)
             else:
                 scanner.value()
-            if scanner.peek() == ",":
-                scanner.take(",")
-        scanner.take("}")
     else:
         raise scanner.fault("neither a list nor an object")
     if scanner.peek():
@@ -81,12 +77,8 @@ def _walk(scanner: _Scanner) -> Iterator[Element]:
 
 
 def _array(scanner: _Scanner, member: str | None) -> Iterator[Element]:
-    scanner.take("[")
-    while scanner.peek() != "]":
+    for _ in scanner.items("[", "]"):
         yield Element(member, *scanner.value())
-        if scanner.peek() == ",":
-            scanner.take(",")
-    scanner.take("]")
 
 
 class _Scanner:
@@ -126,6 +118,16 @@ class _Scanner:
         if self.peek() != character:
             raise self.fault(f"{character!r} was expected")
         self.at += 1
+
+    def items(self, opening: str, closing: str) -> Iterator[None]:
+        """Step over brackets and commas; the caller reads an item at each turn."""
+        self.take(opening)
+        if self.peek() != closing:
+            yield
+            while self.peek() == ",":
+                self.take(",")
+                yield
+        self.take(closing)
 
     def value(self) -> tuple[Any, int, int]:
         """The next JSON value and its byte offsets."""

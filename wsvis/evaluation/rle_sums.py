@@ -6,12 +6,42 @@ function fails on more than 255 masks with numpy 2. This reads the strings once,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Int
 
+from wsvis.errors import InputError
+from wsvis.masks import checked_rle
+from wsvis.types import Rle
+
 _LONGEST = 7  # digits of base 32: enough for 2^28 pixels with sign, too few to overflow int64
+
+
+def checked_areas(
+    rles: Sequence[Rle], height: int, width: int, where: Callable[[int], str]
+) -> Int[np.ndarray, " N"]:
+    """Set pixels of each mask.
+
+    Args:
+        rles: compressed RLEs.
+        height: rows they must have.
+        width: columns they must have.
+        where: what an error calls the n-th mask.
+
+    Raises:
+        InputError: a mask has another size or is not a sound RLE.
+    """
+    size = [height, width]
+    for n, rle in enumerate(rles):
+        if rle["size"] != size or type(rle["counts"]) is not str:
+            checked_rle(rle, height, width, where(n))
+            raise ValueError(f"{where(n)}: is no compressed RLE")
+    areas, broken = sound_areas([rle["counts"] for rle in rles], height, width)
+    if broken is not None:
+        checked_rle(rles[broken], height, width, where(broken))  # says what is wrong
+        raise InputError(f"{where(broken)}: RLE cannot be read; export the mask again")
+    return areas
 
 
 def sound_areas(

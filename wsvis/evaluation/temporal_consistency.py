@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from wsvis.evaluation.frame_ap import FrameAp, FrameTruth
+from wsvis.evaluation.frame_ap import FrameAp, FrameTruth, kept
 from wsvis.flow.warp import warp_masks
 from wsvis.masks import decode_masks, encode_masks
 from wsvis.types import FrameInstances
@@ -101,13 +101,6 @@ def warped_truth(
     return FrameTruth(
         chosen.labels[visible], tuple(encode_masks(warped[visible])), np.zeros(visible.sum(), bool)
     )
-
-
-def kept(instances: FrameInstances, min_score: float) -> FrameInstances:
-    """Instances with at least the given score."""
-    chosen = np.flatnonzero(instances.scores >= min_score)
-    masks = tuple(instances.masks[n] for n in chosen)
-    return FrameInstances(instances.labels[chosen], instances.scores[chosen], masks)
 
 
 def _check(video: PredictedVideo, symmetric: bool) -> None:

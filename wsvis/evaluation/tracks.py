@@ -14,8 +14,7 @@ from jaxtyping import Float, Int
 from pycocotools import mask as coco_mask
 
 from wsvis.errors import InputError
-from wsvis.evaluation.rle_sums import sound_areas
-from wsvis.masks import checked_rle
+from wsvis.evaluation.rle_sums import checked_areas
 from wsvis.types import Rle, Track, Video
 
 
@@ -81,9 +80,8 @@ def track_areas(
             (the COCO tools would loop without end on it).
     """
     areas = np.zeros((len(tracks), length), dtype=np.int64)
-    size = [height, width]
-    counts: list[str] = []
-    places: list[int] = []
+    masks: list[Rle] = []
+    places: list[tuple[int, int]] = []
     for n, track in enumerate(tracks):
         if len(track.segmentations) != length:
             raise InputError(
@@ -91,20 +89,16 @@ def track_areas(
                 "give one entry per frame, null where the object is absent"
             )
         for t, rle in enumerate(track.segmentations):
-            if rle is None:
-                continue
-            if rle["size"] != size or type(rle["counts"]) is not str:
-                checked_rle(rle, height, width, f"{_name(track, n)}, frame {t}")
-                raise ValueError(f"{_name(track, n)}, frame {t}: not a compressed RLE")
-            counts.append(rle["counts"])
-            places.append(n * length + t)
-    found, broken = sound_areas(counts, height, width)
-    if broken is not None:
-        n, t = divmod(places[broken], length)
-        where = f"{_name(tracks[n], n)}, frame {t}"
-        checked_rle(tracks[n].segmentations[t], height, width, where)
-        raise InputError(f"{where}: RLE cannot be read; export the mask again")
-    areas.reshape(-1)[places] = found
+            if rle is not None:
+                masks.append(rle)
+                places.append((n, t))
+
+    def where(mask: int) -> str:
+        n, t = places[mask]
+        return f"{_name(tracks[n], n)}, frame {t}"
+
+    if masks:
+        areas[tuple(np.transpose(places))] = checked_areas(masks, height, width, where)
     return areas
 
 

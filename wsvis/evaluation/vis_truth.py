@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from wsvis.data.outside import is_safe_relative
 from wsvis.errors import InputError
 from wsvis.evaluation.json_elements import Element, elements, reread
 from wsvis.evaluation.tracks import TrueTrack
@@ -39,6 +40,8 @@ class VideoEntry:
     width: int
     length: int
     name: str
+    place: Place
+    """Where the file says more."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,12 @@ class VisTruth:
     """Annotations by video id."""
 
 
-def open_truth(path: Path) -> VisTruth:
+def open_truth(path: Path, need_annotations: bool = True) -> VisTruth:
     """Check the file, masks apart, and note where the objects of each video lie.
+
+    Args:
+        path: YouTube-VIS JSON.
+        need_annotations: ``False`` where only videos and categories matter.
 
     Raises:
         InputError: one line that names the file, the entry and the cure.
@@ -82,7 +89,7 @@ def open_truth(path: Path) -> VisTruth:
             about = track_summary(f"{path}: annotation {number}", element.value)
             annotations[number] = (Place(element.begin, element.end, number), *about)
     for member in ("videos", "categories", "annotations"):
-        if member not in members:
+        if member not in members and (need_annotations or member != "annotations"):
             raise InputError(f"{path}: no ground truth: the list {member} is missing or empty")
     labels = {category: label for label, category in enumerate(sorted(categories))}
     videos = {number: videos[number] for number in sorted(videos)}
@@ -111,6 +118,23 @@ def load_truth(truth: VisTruth, video: VideoEntry) -> list[TrueTrack]:
         crowd = bool(entry.get("iscrowd", 0))
         tracks.append(TrueTrack(label, masks, crowd, _stated_area(entry, where), where))
     return tracks
+
+
+def frame_paths(truth: VisTruth, video: VideoEntry, folder: Path) -> list[Path]:
+    """The image of each frame of a video.
+
+    Raises:
+        InputError: the file names no frames, or some outside the folder.
+    """
+    entry = reread(truth.path, [video.place[:2]])[0]
+    names = entry.get("file_names") or []
+    where = f"{truth.path}: video {video.id}"
+    if len(names) != video.length:
+        raise InputError(f"{where}: has no file_names; the frames cannot be found")
+    for name in names:
+        if not is_safe_relative(name):
+            raise InputError(f"{where}: names {name!r}, outside the frames folder; mend the name")
+    return [folder / name for name in names]
 
 
 def segmentation_of(mask: Any, video: VideoEntry, where: str) -> Rle | None:
@@ -176,7 +200,8 @@ def _video(path: Path, element: Element) -> VideoEntry:
     if files and len(files) != length:
         raise InputError(f"{where}: length is {length}, but it has {len(files)} file_names")
     name = str(files[0]).split("/")[0] if files else str(entry["id"])
-    return VideoEntry(entry["id"], height, width, length, name)
+    place = Place(element.begin, element.end, entry["id"])
+    return VideoEntry(entry["id"], height, width, length, name, place)
 
 
 def _stated_area(entry: dict[str, Any], where: str) -> float | None:

@@ -1,0 +1,154 @@
+"""The Cityscapes benchmark's own files: ``gtFine_instanceIds`` pngs and result txts with masks.
+
+A result txt has one line per prediction: mask png (relative), label id, confidence. It is named
+``<city>_<sequence>_<frame>*.txt`` and lies anywhere below the folder of predictions.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Int
+from PIL import Image
+
+from wsvis.data.cityscapes import THINGS
+from wsvis.data.indexed_png import read_indexed_png
+from wsvis.errors import InputError
+from wsvis.evaluation.cityscapes_labels import class_ids
+from wsvis.evaluation.frame_ap import FrameTruth
+from wsvis.masks import MAX_PIXELS, encode_masks
+from wsvis.types import FrameInstances, Rle
+
+_SUFFIX = "_gtFine_instanceIds.png"
+_FRAME = re.compile(r"(.+?_[0-9]{6}_[0-9]{6}).*")
+_KNOWN_IDS = range(-1, 34)
+
+
+def result_pairs(truth: Path, predictions: Path) -> list[tuple[Path, Path]]:
+    """Each ground-truth png below ``truth`` with its result txt below ``predictions``.
+
+    Raises:
+        InputError: a folder is absent, there is no ground truth, or an image has no or two results.
+    """
+    for folder in (truth, predictions):
+        if not folder.is_dir():
+            raise InputError(f"{folder}: there is no such folder; check the path")
+    pngs = sorted(truth.rglob(f"*{_SUFFIX}"))
+    if not pngs:
+        raise InputError(f"{truth}: holds no *{_SUFFIX}; give the folder gtFine/val")
+    by_frame: dict[str, list[Path]] = defaultdict(list)
+    for txt in sorted(predictions.rglob("*.txt")):
+        match = _FRAME.fullmatch(txt.name)
+        if match:
+            by_frame[match[1]].append(txt)
+    pairs = []
+    for png in pngs:
+        stem = png.name.removesuffix(_SUFFIX)
+        txts = by_frame.get(stem, [])
+        if len(txts) != 1:
+            raise InputError(
+                f"{predictions}: {len(txts)} files are named {stem}*.txt; give one per image, "
+                "empty where nothing is found"
+            )
+        pairs.append((png, txts[0]))
+    return pairs
+
+
+def read_truth(path: Path) -> Int[np.ndarray, "H W"]:
+    """Values of a ground-truth png.
+
+    Raises:
+        InputError: the png is damaged or holds values that are no instance ids.
+    """
+    ids = read_indexed_png(str(path))[0]
+    classes = class_ids(ids)
+    if classes.min() < 0 or classes.max() >= _KNOWN_IDS.stop:
+        raise InputError(f"{path}: label id {classes.max()} is unknown; are these instanceIds?")
+    return ids
+
+
+def read_predictions(txt: Path, root: Path, height: int, width: int) -> FrameInstances:
+    """Predictions of one image; those of classes without instances are passed over.
+
+    Raises:
+        InputError: a line that cannot be read, a mask that is absent, outside ``root``, listed
+            twice or of another size.
+    """
+    labels: list[int] = []
+    scores: list[float] = []
+    masks: list[Rle] = []
+    seen: set[Path] = set()
+    label_of = {class_id: label for label, class_id in enumerate(THINGS)}
+    for number, line in enumerate(_lines(txt), start=1):
+        where = f"{txt}: line {number}"
+        path, class_id, score = _parse(where, line, txt.parent, root)
+        if path in seen:
+            raise InputError(f"{where}: mask {path.name} is listed twice; remove one")
+        seen.add(path)
+        if class_id not in label_of:
+            continue
+        mask = _read_mask(path, where)
+        if mask.shape != (height, width):
+            raise InputError(
+                f"{where}: mask {path.name} is {mask.shape[1]}x{mask.shape[0]} pixels, its image "
+                f"{width}x{height}; export it at full size"
+            )
+        labels.append(label_of[class_id])
+        scores.append(score)
+        masks += encode_masks(mask[None])
+    return FrameInstances(np.array(labels, np.int64), np.array(scores), tuple(masks))
+
+
+def coco_truth(instance_ids: Int[np.ndarray, "H W"]) -> FrameTruth:
+    """The same ground truth for COCO's measure: groups are crowds, small objects count."""
+    values = np.unique(instance_ids)
+    classes = class_ids(values[None])[0]
+    things = np.isin(classes, list(THINGS))
+    values, classes, order = values[things], classes[things], list(THINGS)
+    masks: list[Rle] = []
+    for value in values:  # one at a time: images are large
+        masks += encode_masks((instance_ids == value)[None])
+    labels = np.array([order.index(class_id) for class_id in classes], np.int64)
+    return FrameTruth(labels, tuple(masks), values < 1000)
+
+
+def _read_mask(path: Path, where: str) -> Bool[np.ndarray, "H W"]:
+    """Where a png is not black, as the official script sees it."""
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(f"{where}: mask {path.name} has more pixels than a mask may have")
+            return np.asarray(image.convert("L")) != 0
+    except FileNotFoundError:
+        raise InputError(f"{where}: mask {path} is absent; restore the file") from None
+    except (OSError, SyntaxError) as error:
+        raise InputError(f"{where}: mask {path} is no readable png ({error})") from None
+
+
+def _lines(txt: Path) -> list[str]:
+    try:
+        return [line for line in txt.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{txt}: cannot be read ({error}); check the file") from None
+
+
+def _parse(where: str, line: str, folder: Path, root: Path) -> tuple[Path, int, float]:
+    words = line.split()
+    try:
+        name, class_id, score = words[0], int(float(words[1])), float(words[2])
+    except (IndexError, ValueError, OverflowError):
+        raise InputError(f"{where}: must be: mask png, label id, confidence") from None
+    if len(words) != 3:
+        raise InputError(f"{where}: has {len(words)} words; names of masks may hold no blank")
+    if not math.isfinite(score):
+        raise InputError(f"{where}: confidence {words[2]} is not a finite number")
+    if class_id not in _KNOWN_IDS:
+        raise InputError(f"{where}: label id {class_id} is unknown; use ids, not train ids")
+    path = (folder / name).resolve()
+    if Path(name).is_absolute() or not path.is_relative_to(root.resolve()):
+        raise InputError(f"{where}: mask {name} lies outside {root}; use relative names inside it")
+    return path, class_id, score
