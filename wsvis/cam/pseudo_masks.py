@@ -34,8 +34,10 @@ def pseudo_masks(
     IRN's last step (argmax against a background constant, 4-connected components) without its
     network. Overlapping classes are settled per pixel by the larger map.
 
-    Differs from IRN in the score: the mean of the map over the component, not its maximum, which
-    after max-normalisation is 1 (A where the peak moves) in nearly every frame and ranks nothing.
+    Differs from IRN in the score: the sum of the map over the component, as a share of the frame
+    (its mean times the component's area), not its maximum, which after max-normalisation is 1 (A
+    where the peak moves) in nearly every frame and ranks nothing. Chosen on the plain CAM, see
+    docs/motion_and_masks.md.
 
     Args:
         maps: CAM or f-CAM on any grid; upsampled bilinearly where it is not the frame's.
@@ -51,8 +53,8 @@ def pseudo_masks(
     found: list[Found] = []
     for single, class_id in zip(maps, class_ids.tolist(), strict=True):
         for mask, box in _components(labels == class_id + 1, min_area):
-            inside = single[box][mask[box]]
-            found.append((class_id, float(inside.mean()), encode_masks(mask[None])[0]))
+            evidence = float(single[box][mask[box]].sum()) / mask.size
+            found.append((class_id, evidence, encode_masks(mask[None])[0]))
     return _frame_instances(found)
 
 
@@ -66,7 +68,8 @@ def motion_masks(
     """The moving mask alone, each component once with each of the frame's classes.
 
     The baseline f-CAM is held against: what motion and the frame's labels give without any map. The
-    score is the component's share of the frame's moving pixels.
+    score is that of :func:`pseudo_masks` for a map that is 1 where something moves: the component's
+    share of the frame.
 
     Args:
         moving: which cells move.
@@ -76,10 +79,9 @@ def motion_masks(
         min_area: smaller components are dropped; share of the frame, 0..1.
     """
     full = upsample_mask(moving, height, width)
-    total = max(int(full.sum()), 1)
     found: list[Found] = []
     for mask, box in _components(full, min_area):
-        share, rle = float(mask[box].sum()) / total, encode_masks(mask[None])[0]
+        share, rle = float(mask[box].sum()) / mask.size, encode_masks(mask[None])[0]
         found.extend((class_id, share, rle) for class_id in class_ids.tolist())
     return _frame_instances(found)
 
