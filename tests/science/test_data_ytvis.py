@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reference import masks as slow
 from reference.clips_on_disk import (
@@ -219,6 +222,44 @@ def test_all_problems_are_told(tmp_path):
     problems: list[str] = []
     read_ytvis(write_json(tmp_path, content), on_problem=problems.append)
     assert len(problems) == 4  # the video, its annotation, two masks
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["size", "counts", "id"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.data())
+def test_any_change_gives_a_data_set_or_one_line(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp() / "fuzz"
+    folder.mkdir(exist_ok=True)
+    node, steps = ytvis_content(2), 0
+    content = node
+    while steps < 5:  # walk down a random way, then replace what is there
+        key = data.draw(st.sampled_from(list(node) if isinstance(node, dict) else range(len(node))))
+        deeper = isinstance(node[key], dict | list) and node[key]
+        if not deeper or data.draw(st.booleans()):
+            break
+        node, steps = node[key], steps + 1
+    node[key] = data.draw(JSON)
+    path = write_json(folder, content)
+    problems: list[str] = []
+    with contextlib.suppress(InputError):
+        read_ytvis(path, on_problem=problems.append)
+    try:
+        read_ytvis(path)
+        first = ""
+    except InputError as error:
+        first = str(error)
+    assert bool(problems) <= bool(first)
+    for problem in filter(None, [first, *problems]):
+        assert problem.startswith(str(folder))
+        assert "\n" not in problem
 
 
 @pytest.mark.skipif(not (SHARED / "data").is_dir(), reason="no real clips on this machine")

@@ -1,0 +1,102 @@
+"""A data set written as YouTube-VIS and read back; folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+
+import numpy as np
+import pytest
+
+from reference.clips_on_disk import write_ytvis_files, ytvis_content
+from wsvis.data.atomic import new_folder, write_text
+from wsvis.data.frames import read_frames
+from wsvis.data.synthetic import synthetic_dataset
+from wsvis.data.write_ytvis import write_ytvis
+from wsvis.data.write_ytvis import ytvis_content as content_of
+from wsvis.data.ytvis import read_ytvis
+from wsvis.errors import InputError
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    dataset = synthetic_dataset("train", 2)
+    told = []
+    path = write_ytvis(dataset, str(tmp_path / "out"), lambda *done: told.append(done))
+    assert told == [(1, 2), (2, 2)]
+    again = read_ytvis(path)
+    assert again.classes == dataset.classes
+    for old, new in zip(dataset.videos, again.videos, strict=True):
+        assert (new.id, new.height, new.width) == (old.id, old.height, old.width)
+        assert new.labels == old.labels
+        assert [(i.label, i.segmentations) for i in new.instances] == [
+            (i.label, i.segmentations) for i in old.instances
+        ]
+        error = read_frames(new).astype(int) - read_frames(old)
+        assert np.abs(error).mean() < 4  # JPEG
+
+
+def test_ids_crowds_boxes_and_areas(tmp_path):
+    content = ytvis_content(2)
+    content["annotations"][1]["iscrowd"] = 1
+    dataset = read_ytvis(str(write_ytvis_files(tmp_path, content)))
+    written = content_of(dataset)
+    assert [c["id"] for c in written["categories"]] == [10, 20]
+    first, second = written["annotations"]
+    # rows 2..7 and columns 3..8: x 3, y 2, width 6, height 6, 36 pixels
+    assert first["bboxes"] == [[3, 2, 6, 6], None, [3, 2, 6, 6], [3, 2, 6, 6]]
+    assert first["areas"] == [36, None, 36, 36]
+    assert (second["video_id"], second["category_id"], second["iscrowd"]) == (2, 20, 1)
+    assert content_of(dataclasses.replace(dataset, category_ids=()))["categories"][1]["id"] == 2
+
+
+def test_labels_without_masks_are_refused(tmp_path):
+    dataset = synthetic_dataset("train", 1)
+    bare = dataclasses.replace(dataset.videos[0], instances=None)
+    with pytest.raises(InputError, match=r"labels without masks, .* keep its labels\.csv"):
+        write_ytvis(dataclasses.replace(dataset, videos=(bare,)), str(tmp_path / "out"))
+    silent = dataclasses.replace(bare, labels=((),) * bare.length)
+    write_ytvis(dataclasses.replace(dataset, videos=(silent,)), str(tmp_path / "out"))
+    assert json.loads((tmp_path / "out" / "instances.json").read_text())["annotations"] == []
+
+
+def test_a_bad_frame_leaves_nothing_behind(tmp_path):
+    dataset = read_ytvis(str(write_ytvis_files(tmp_path / "in", ytvis_content(2))))
+    os.unlink(dataset.videos[1].source.paths[2])
+    with pytest.raises(InputError, match="absent"):
+        write_ytvis(dataset, str(tmp_path / "out"))
+    assert [p.name for p in tmp_path.iterdir()] == ["in"]
+
+
+def test_nothing_is_overwritten(tmp_path):
+    (tmp_path / "out").mkdir()
+    dataset = synthetic_dataset("train", 1)
+    write_ytvis(dataset, str(tmp_path / "out"))  # empty: taken
+    with pytest.raises(InputError, match="out: exists already; remove it or choose another name"):
+        write_ytvis(dataset, str(tmp_path / "out"))
+    (tmp_path / "file").write_text("")
+    for path in ("file", "file/out"):
+        with pytest.raises(InputError, match=r"exists already|cannot be written"):
+            write_ytvis(dataset, str(tmp_path / path))
+
+
+def test_text_is_whole_or_absent(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(str(path), "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(str(path), "new \udcff")
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_is_visible_only_at_the_end(tmp_path):
+    with new_folder(str(tmp_path / "deep" / "out")) as folder:
+        assert not (tmp_path / "deep" / "out").exists()
+        with open(os.path.join(folder, "a"), "w") as file:
+            file.write("x")
+    assert (tmp_path / "deep" / "out" / "a").read_text() == "x"
+    with pytest.raises(KeyboardInterrupt), new_folder(str(tmp_path / "two")):
+        raise KeyboardInterrupt
+    assert not (tmp_path / "two").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["deep"]
