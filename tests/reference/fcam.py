@@ -86,6 +86,7 @@ def pseudo_masks(maps, class_ids, threshold, min_area, height, width):
         region = [[label == class_id + 1 for label in row] for row in labels]
         for pixels in components(region):
             if len(pixels) >= min_area * (height * width):
-                score = sum(single[y][x] for y, x in pixels) / (height * width)
+                mean = sum(single[y][x] for y, x in pixels) / len(pixels)
+                score = (mean * len(pixels) / (height * width)) ** 0.5
                 found.append((class_id, score, frozenset(pixels)))
     return found

@@ -42,12 +42,13 @@ def test_agrees_with_the_loops(maps, threshold, min_area):
 
 
 def test_by_hand():
-    # One class (id 3), threshold .5, a frame of 4 pixels. Above it: the pair .75, 1.0 at the left,
-    # score 1.75 / 4 = .4375, and the single .625 at the right, .15625; .5 itself is not above.
-    maps = np.array([[[0.75, 1.0, 0.5, 0.625]]], dtype=np.float32)
+    # One class (id 3), threshold .5, a frame of 4 pixels. Above it: the pair .78, 1.22 at the left,
+    # mean 1, half of the frame: sqrt(1 / 2) = .7071; and the single .64 at the right, a quarter of
+    # the frame: sqrt(.64 / 4) = .4; .5 itself is not above.
+    maps = np.array([[[0.78, 1.22, 0.5, 0.64]]], dtype=np.float32)
     found = pseudo_masks(maps, np.array([3]), 1, 4, 0.5, 0.0)
     assert found.labels.tolist() == [3, 3]
-    assert found.scores.tolist() == [0.4375, 0.15625]
+    np.testing.assert_allclose(found.scores, [0.70710678, 0.4], rtol=1e-6)
     masks = decode_masks(found.masks, 1, 4)
     assert masks.tolist() == [[[True, True, False, False]], [[False, False, False, True]]]
     # a component of one pixel is a quarter of the frame: kept at .25, dropped above
@@ -99,11 +100,11 @@ def test_nothing_found_is_nothing(maps):
 
 def test_motion_masks_by_hand():
     # Moving cells of 2 x 2 pixels in a frame of 32: a pair (8 px) and a single one (4 px); two
-    # classes, so each component comes twice, with shares 8/32 and 4/32.
+    # classes, so each component comes twice, with sqrt(8/32) = .5 and sqrt(4/32) = .35355.
     moving = np.array([[True, True, False, False], [False, False, False, True]])
     found = motion_masks(moving, np.array([4, 9]), 4, 8, 0.0)
     assert found.labels.tolist() == [4, 9, 4, 9]
-    assert found.scores.tolist() == [0.25, 0.25, 0.125, 0.125]
+    np.testing.assert_allclose(found.scores, [0.5, 0.5, 0.35355339, 0.35355339], rtol=1e-6)
     assert rle_areas(found.masks).tolist() == [8, 8, 4, 4]
     # 4 of 32 pixels is .125: dropped above it
     assert rle_areas(motion_masks(moving, np.array([4]), 4, 8, 0.13).masks).tolist() == [8]
@@ -115,4 +116,4 @@ def test_motion_masks_of_one_class_are_the_components(moving):
     found = motion_masks(moving, np.array([0]), height, width, 0.0)
     expected = {frozenset(pixels) for pixels in slow.components(moving.tolist())}
     assert set(pixels_of(found, height, width)) == expected
-    assert found.scores.sum() == pytest.approx(moving.mean())
+    assert np.square(found.scores).sum() == pytest.approx(moving.mean())

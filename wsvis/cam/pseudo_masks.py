@@ -6,6 +6,7 @@ pixels, N instances.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import cv2
@@ -34,8 +35,8 @@ def pseudo_masks(
     IRN's last step (argmax against a background constant, 4-connected components) without its
     network. Overlapping classes are settled per pixel by the larger map.
 
-    Differs from IRN in the score: the sum of the map over the component, as a share of the frame
-    (its mean times the component's area), not its maximum, which after max-normalisation is 1 (A
+    Differs from IRN in the score: the geometric mean of the map's mean over the component and the
+    component's share of the frame, not the map's maximum, which after max-normalisation is 1 (A
     where the peak moves) in nearly every frame and ranks nothing. Chosen on the plain CAM, see
     docs/motion_and_masks.md.
 
@@ -53,8 +54,9 @@ def pseudo_masks(
     found: list[Found] = []
     for single, class_id in zip(maps, class_ids.tolist(), strict=True):
         for mask, box in _components(labels == class_id + 1, min_area):
-            evidence = float(single[box][mask[box]].sum()) / mask.size
-            found.append((class_id, evidence, encode_masks(mask[None])[0]))
+            # mean * share: the component's area cancels
+            score = math.sqrt(float(single[box][mask[box]].sum()) / mask.size)
+            found.append((class_id, score, encode_masks(mask[None])[0]))
     return _frame_instances(found)
 
 
@@ -68,8 +70,8 @@ def motion_masks(
     """The moving mask alone, each component once with each of the frame's classes.
 
     The baseline f-CAM is held against: what motion and the frame's labels give without any map. The
-    score is that of :func:`pseudo_masks` for a map that is 1 where something moves: the component's
-    share of the frame.
+    score is that of :func:`pseudo_masks` for a map that is 1 where something moves: the root of
+    the component's share of the frame.
 
     Args:
         moving: which cells move.
@@ -81,8 +83,8 @@ def motion_masks(
     full = upsample_mask(moving, height, width)
     found: list[Found] = []
     for mask, box in _components(full, min_area):
-        share, rle = float(mask[box].sum()) / mask.size, encode_masks(mask[None])[0]
-        found.extend((class_id, share, rle) for class_id in class_ids.tolist())
+        score, rle = math.sqrt(mask[box].sum() / mask.size), encode_masks(mask[None])[0]
+        found.extend((class_id, score, rle) for class_id in class_ids.tolist())
     return _frame_instances(found)
 
 
