@@ -1,0 +1,165 @@
+"""Class activation maps: one equation, fused over scales and flips.
+
+B frames, C classes, K classes present in a frame, c channels, H W pixels, h w cells. A CAM lies on
+a grid 4 pixels apart: h = ceil(H / 4), w = ceil(W / 4).
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from wsvis.cam.backbones import Backbone
+from wsvis.cam.cam_grid import CAM_STRIDE, first_cell_centre, grid_centres, read_map_at
+from wsvis.cam.classifier import Classifier, normalise_frames
+
+EPSILON = 1e-5
+
+
+def class_activation_map(
+    features: Float[Tensor, "B c h w"], weight: Float[Tensor, "C c"]
+) -> Float[Tensor, "B C h w"]:
+    """M_c(x) = w_c . f(x): how much cell x speaks for class c (Zhou et al. 2016, Eq. 2; IRN Eq. 1).
+
+    Args:
+        features: f, the last stage's output.
+        weight: w, one row per class: the classifier's 1x1 convolution.
+
+    Returns:
+        M before ReLU and normalisation, in units of the logit; with average pooling its mean over
+        the cells is the logit.
+    """
+    return torch.einsum("bkhw,ck->bchw", features, weight)
+
+
+def max_normalise(maps: Float[Tensor, "*K h w"]) -> Float[Tensor, "*K h w"]:
+    """Each map over its own spatial maximum: M / (max_x M + 1e-5) (IRN Eq. 1 and its code).
+
+    For maps >= 0; the result lies in 0..1 and a map that is zero everywhere stays zero.
+    """
+    return maps / (maps.amax((-2, -1), keepdim=True) + EPSILON)
+
+
+def fold_batch_norm(model: Classifier) -> Classifier:
+    """A copy for inference with every BatchNorm folded into the convolution before it.
+
+    Equal up to rounding and, with channels_last memory, about 1.6 times faster on a CPU
+    (MobileNetV2, 240x427).
+    """
+    folded = copy.deepcopy(model).eval()
+    for parent in list(folded.backbone.modules()):
+        children = list(parent.named_children())
+        for (name, first), (next_name, second) in itertools.pairwise(children):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                setattr(parent, name, fuse_conv_bn_eval(first, second))
+                setattr(parent, next_name, nn.Identity())
+    return folded.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+@torch.inference_mode()
+def multi_scale_cam(
+    model: Classifier,
+    frames: UInt8[Tensor, "B H W 3"],
+    present: Bool[Tensor, "B C"],
+    *,
+    scales: Sequence[float] = (1.0, 0.5, 1.5, 2.0),
+    flip: bool = True,
+    long_side: int = 0,
+    centred: bool = True,
+    batch_size: int = 8,
+) -> list[Float[Tensor, "_ h w"]]:
+    """CAMs of the classes present, summed over scales and flips, each class divided by its peak.
+
+    IRN as released: per scale the frame and its mirror image, ReLU on each, bilinear to the
+    stride-4 grid, sum, only the classes the frame's label names, M / (max M + 1e-5).
+
+    Differs from IRN: ``centred`` reads each map where its cells really are. A stage of stride s
+    puts cell i on pixel i s (symmetric padding), while IRN's resize takes it for i s + (s - 1) / 2:
+    its CAMs are up to half a cell (8 pixels) too low, and smeared sideways by the flip.
+    ``centred=False`` gives IRN's resize.
+
+    Args:
+        model: a classifier, in eval mode; :func:`fold_batch_norm` makes it faster.
+        frames: RGB bytes of one video.
+        present: which classes each frame shows.
+        scales: factors on the frame's size (bicubic, antialiased, rounded size).
+        flip: add the mirror image.
+        long_side: frames whose longer side is greater are shrunk to it first; 0 = never. The grid
+            stays that of the frame as given.
+        centred: see above.
+        batch_size: frames per forward pass.
+
+    Returns:
+        For each frame a float32 map [K, ceil(H / 4), ceil(W / 4)] in 0..1, K in ascending class
+        order, on the model's device.
+    """
+    device = model.head.weight.device
+    height, width = frames.shape[1:3]
+    shrink = min(1.0, long_side / max(height, width)) if long_side else 1.0
+    maps: list[Tensor] = []
+    for start in range(0, len(frames), batch_size):
+        batch = frames[start : start + batch_size].to(device)
+        here = present[start : start + batch_size].to(device)
+        used = here.any(0).nonzero()[:, 0]
+        weight = model.head.weight[used, :, 0, 0]
+        grid = (-(-height // CAM_STRIDE), -(-width // CAM_STRIDE))
+        total = torch.zeros(len(batch), len(used), *grid, device=device)
+        for scale in scales if len(used) else ():
+            scaled = _resized(batch, scale * shrink)
+            x = normalise_frames(scaled, model.normalisation)
+            for mirrored in (False, True) if flip else (False,):
+                total += _on_grid(model, x, weight, height, width, mirrored, centred)
+        for frame, row in zip(max_normalise(total), here, strict=True):
+            maps.append(frame[row[used]])
+    return maps
+
+
+def _resized(frames: Tensor, scale: float) -> Tensor:
+    """Bytes at another size: rounding and clipping to bytes is what an image library does."""
+    size = [max(1, round(n * scale)) for n in frames.shape[1:3]]
+    if size == list(frames.shape[1:3]):
+        return frames
+    x = functional.interpolate(
+        frames.permute(0, 3, 1, 2).float(), size, mode="bicubic", antialias=True
+    )
+    return x.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+
+
+def _on_grid(
+    model: Classifier,
+    x: Tensor,
+    weight: Tensor,
+    height: int,
+    width: int,
+    mirrored: bool,
+    centred: bool,
+) -> Tensor:
+    """ReLU of the class maps of ``x`` (mirrored first if asked) on the frame's stride-4 grid."""
+    x = x.flip(-1) if mirrored else x
+    x = x.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=x.device.type == "cuda"):
+        maps = class_activation_map(model.backbone(x)[-1], weight).relu().float()
+    rows = _positions(height, x.shape[-2], maps.shape[-2], model.backbone, False, centred)
+    columns = _positions(width, x.shape[-1], maps.shape[-1], model.backbone, mirrored, centred)
+    return read_map_at(maps, rows, columns)
+
+
+def _positions(
+    length: int, resized: int, cells: int, backbone: Backbone, mirrored: bool, centred: bool
+) -> Tensor:
+    """Where the stride-4 grid of the frame lies among the cells of a map, along one axis."""
+    centres = grid_centres(length)
+    if not centred:
+        positions = (torch.arange(len(centres)) + 0.5) * (cells / len(centres)) - 0.5
+        return positions.flip(0) if mirrored else positions
+    if mirrored:
+        centres = length - centres
+    first = first_cell_centre(resized, backbone.strides[-1], backbone.stride_two_padding)
+    return (centres * (resized / length) - 0.5 - first) / backbone.strides[-1]
