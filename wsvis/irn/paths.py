@@ -91,7 +91,7 @@ class UnionPlan:
     """How the maximum over every line of a radius is built from maxima already known.
 
     Lines overlap: the maximum over a long line is the maximum of two or three shorter ones, moved.
-    Radius 10 takes 173 element-wise maxima in place of 1,982. ``shapes[0]`` is the single cell;
+    Radius 10 takes 179 element-wise maxima in place of 1,982. ``shapes[0]`` is the single cell;
     ``shapes[k]`` is the union of ``parts[k]``, each a known shape and where its first cell goes.
     Cells of a shape are relative to its first cell in reading order, so that on a flattened grid
     every move is a non-negative shift.
