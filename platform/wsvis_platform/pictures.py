@@ -85,6 +85,7 @@ def _strip(
     if "cam" in inputs.keys and (payload := inputs.video("cam", video.id)) is not None:
         maps, _ = frame_maps(payload, frame)
         cam = upsample_maps(maps, video.height, video.width)
+        amplified = np.zeros_like(cam)  # stays dark for a setting that uses no motion
         motion = inputs.video("motion", video.id) if "motion" in inputs.keys else None
         if motion is not None:
             amplified = frame_fcam(

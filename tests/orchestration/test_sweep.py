@@ -1,0 +1,227 @@
+"""A whole small sweep through Ray, Optuna and MLflow, and what must hold around it."""
+
+import json
+import math
+import threading
+import time
+
+import mlflow
+import numpy as np
+import psutil
+import pytest
+from ray import tune
+
+from wsvis.config import Config
+from wsvis.config_checks import with_overrides
+from wsvis.data.load import load_dataset
+from wsvis.data.write_ytvis import write_ytvis
+from wsvis_platform.baselines import Baseline
+from wsvis_platform.cluster import start_ray
+from wsvis_platform.extract import ray_data_runner
+from wsvis_platform.materialise import Materialiser
+from wsvis_platform.options import SweepOptions
+from wsvis_platform.store import Store
+from wsvis_platform.sweep import best_of, run_trials
+from wsvis_platform.sweep_run import sweep_and_report
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
+TINY = with_overrides(
+    Config(),
+    {
+        "data.synthetic_videos": 6,
+        "flow.provider": "dis-ultrafast",
+        "classifier.backbone": "small",
+        "classifier.weights": "none",
+        "classifier.optimiser": "adamw",
+        "classifier.learning_rate": 1e-3,
+        "classifier.epochs": 1.0,
+        "classifier.crop": 0,
+        "classifier.resize_long_side": (0, 0),
+        "classifier.trainable": "all",
+        "cam.scales": (1.0,),
+    },
+)
+LITERAL = {"fcam.amplification": 2.0, "fcam.percentile": 0.8}
+SPACE = {"fcam.amplification": tune.uniform(1, 6), "fcam.percentile": tune.uniform(0.5, 0.95)}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def local_ray():
+    with start_ray(num_cpus=2):
+        yield
+
+
+def run_sweep(output, name, **options):
+    sweep_and_report(
+        "sweep_fcam",
+        TINY,
+        SweepOptions(output=str(output), name=name, seeds=(0, 1), objective="miou", **options),
+        preset="tiny",
+        space=SPACE,
+        first=[LITERAL],
+        fixed={"literal": LITERAL},
+        baselines=[
+            Baseline("plain CAM", "cam_quality", {"ir_labels.foreground_threshold": [0.2, 0.5]}),
+            Baseline("motion alone", "motion_quality", {"fcam.percentile": [0.8, 0.9]}),
+        ],
+        target="pseudo_label_quality",
+        prepare=("flow", "cam"),
+        axes=("fcam.amplification", "fcam.percentile"),
+    )
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    output = tmp_path_factory.mktemp("runs")
+    run_sweep(output, "first", num_samples=3)
+    return output
+
+
+def runs_of(output, name):
+    client = mlflow.MlflowClient(f"sqlite:///{output}/mlflow.db")
+    experiment = client.get_experiment_by_name("sweep_fcam")
+    found = client.search_runs([experiment.experiment_id])
+    parent = next(r for r in found if r.info.run_name == name)
+    mine = [r for r in found if r.data.tags.get("mlflow.parentRunId") == parent.info.run_id]
+    return client, parent, mine
+
+
+def test_a_sweep_leaves_tables_config_plots_and_strips(swept):
+    folder = swept / "sweeps" / "first"
+    best = json.loads((folder / "best_config.json").read_text())
+    assert with_overrides(Config(), best).data == TINY.data
+    rows = (folder / "trials.csv").read_text().splitlines()
+    assert len(rows) == 4
+    assert rows[0].startswith("trial,status,fcam.amplification,fcam.percentile,ap50_mean,ap50_std")
+    for picture in ("objective.png", "importance.png"):
+        assert (folder / picture).stat().st_size > 5000
+    summary = json.loads((folder / "summary.json").read_text())
+    names = [row["name"] for row in summary]
+    assert {"plain CAM", "motion alone", "literal", "best of the sweep"} <= set(names)
+    assert all(len(row["held_out_per_seed"]) == 2 for row in summary)
+
+
+def test_every_trial_is_a_child_run_with_its_whole_configuration_and_lineage(swept):
+    client, parent, children = runs_of(swept, "first")
+    trials = [r for r in children if r.info.run_name.startswith("trial ")]
+    assert len(trials) == 3
+    for run in trials:
+        assert run.info.status == "FINISHED"
+        assert float(run.data.params["fcam.amplification"]) >= 1
+        assert "classifier.backbone" in run.data.params
+        assert math.isfinite(run.data.metrics["miou_mean"])
+        assert len(client.get_metric_history(run.info.run_id, "miou")) == 2
+        assert len(run.data.tags["store.seed0.pseudo_masks"]) == 32
+        assert run.data.tags["data_fingerprint"]
+        files = [f.path for f in client.list_artifacts(run.info.run_id, "")]
+        assert any("strip.png" in path for path in files) or any(
+            "strip.png" in f.path
+            for path in files
+            for f in client.list_artifacts(run.info.run_id, path)
+        )
+    assert parent.data.metrics["best_miou_mean"] == max(r.data.metrics["miou_mean"] for r in trials)
+
+
+def test_the_measured_numbers_are_those_in_the_store(swept):
+    _, _, children = runs_of(swept, "first")
+    store = Store(swept / "store")
+    for run in children:
+        target = run.data.tags["quality_stage"]
+        values = [
+            store.read(target, run.data.tags[f"store.seed{seed}.{target}"]).data["miou"]
+            for seed in (0, 1)
+        ]
+        assert run.data.metrics["miou_mean"] == pytest.approx(np.mean(values), abs=1e-12)
+
+
+def test_a_later_sweep_recomputes_nothing_upstream_of_fcam(swept, capsys):
+    run_sweep(swept, "second", num_samples=2, sampler_seed=5, held_out=False)
+    said = capsys.readouterr().out
+    for stage in ("frames", "flow", "classifier", "cam"):
+        assert f"{stage}: reused" in said
+        assert f"{stage}: computed" not in said
+    _, _, children = runs_of(swept, "second")
+    for run in children:
+        computed = set(run.data.tags["computed"].split())
+        assert not computed & {"frames", "flow", "classifier", "cam"}
+
+
+def test_a_failed_trial_does_not_stop_the_sweep_and_is_never_best(tmp_path):
+    data = load_dataset(TINY.data)
+    heard = []
+    options = SweepOptions(num_samples=3, seeds=(0,), objective="miou", output=str(tmp_path))
+    trials = run_trials(
+        TINY,
+        {**SPACE, "fcam.percentile": tune.uniform(0.5, 0.9)},
+        data,
+        Store(tmp_path / "store"),
+        options,
+        target="pseudo_label_quality",
+        folder=tmp_path,
+        first=[{"fcam.amplification": 0.1, "fcam.percentile": 0.8}],
+        hear=heard.append,
+    )
+    assert len(trials) == 3
+    assert heard == trials
+    failed = [trial for trial in trials if trial.measurement is None]
+    assert len(failed) == 1
+    assert "fcam.amplification is 0.1" in failed[0].error
+    best = best_of(trials, "miou")
+    assert best is not None
+    assert best.objective("miou") == max(t.objective("miou") for t in trials if t.measurement)
+
+
+def test_a_bad_video_among_good_ones_is_set_aside_and_the_sweep_goes_on(tmp_path, capsys):
+    four = with_overrides(TINY, {"data.videos": 4})
+    path = write_ytvis(load_dataset(four.data), str(tmp_path / "clips"))
+    frame = next((tmp_path / "clips" / "JPEGImages").glob("*/*.jpg"))
+    frame.write_bytes(frame.read_bytes()[:200])
+    config = with_overrides(
+        TINY, {"data.kind": "ytvis", "data.path": str(path), "data.split": "all"}
+    )
+    data = load_dataset(config.data)
+    store = Store(tmp_path / "store")
+    keys, outcomes = Materialiser(store, ray_data_runner()).ensure(
+        config, data, ["pseudo_label_quality"]
+    )
+    manifest = store.manifest("pseudo_masks", keys["pseudo_masks"])
+    assert list(manifest.quarantined) == [frame.parent.name]
+    assert str(frame) in manifest.quarantined[frame.parent.name]
+    assert manifest.coverage == 0.75
+    assert {o.stage: o.quarantined for o in outcomes}["flow"] == 1
+
+
+def test_killing_a_worker_loses_and_doubles_nothing(tmp_path):
+    config = with_overrides(
+        TINY, {"flow.provider": "dis-medium", "data.synthetic_videos": 40, "fcam.floor": 0.0}
+    )
+    data = load_dataset(config.data)
+    store = Store(tmp_path / "store")
+    told: list[tuple[str, int, int]] = []
+    killed = []
+
+    def kill_one():
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not killed:
+            if len([row for row in told if row[0] == "flow"]) >= 5:
+                for process in psutil.process_iter(["cmdline"]):
+                    if "MapWorker" in " ".join(process.info["cmdline"] or []):
+                        process.kill()
+                        killed.append(process.pid)
+                        break
+            time.sleep(0.005)
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    keys, _ = Materialiser(store, ray_data_runner(), lambda *row: told.append(row)).ensure(
+        config, data, ["flow"]
+    )
+    killer.join()
+    assert killed
+    manifest = store.manifest("flow", keys["flow"])
+    assert set(manifest.items) == {video.id for video in data.videos}
+    assert manifest.quarantined == {}
+    done = [row[1] for row in told if row[0] == "flow"]
+    assert done == sorted(set(done))
+    assert done[-1] == len(data.videos)
