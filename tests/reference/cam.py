@@ -17,6 +17,11 @@ def class_activation_map(features, weight):
     return maps
 
 
+def relu(single):
+    """single: [h][w]."""
+    return [[max(value, 0.0) for value in line] for line in single]
+
+
 def max_normalise(single):
     """single: [h][w]."""
     peak = max(value for line in single for value in line)
@@ -45,9 +50,9 @@ def read_map_at(single, rows, columns):
 
 
 def fuse(maps_of_views, present, height, width):
-    """ReLU and sum over views, keep the classes present, divide by the peak.
+    """Sum over views, keep the classes present, divide by the peak.
 
-    maps_of_views: one [C][h][w] per scale and flip, each already on the frame's grid.
+    maps_of_views: one [C][h][w] per scale and flip, after ReLU, each on the frame's grid.
     """
     fused = []
     for label, shown in enumerate(present):
@@ -57,6 +62,6 @@ def fuse(maps_of_views, present, height, width):
         for maps in maps_of_views:
             for y in range(height):
                 for x in range(width):
-                    total[y][x] += max(maps[label][y][x], 0.0)
+                    total[y][x] += maps[label][y][x]
         fused.append(max_normalise(total))
     return fused
