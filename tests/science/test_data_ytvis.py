@@ -238,14 +238,14 @@ JSON = st.recursive(
 def test_any_change_gives_a_data_set_or_one_line(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "fuzz"
     folder.mkdir(exist_ok=True)
-    node, steps = ytvis_content(2), 0
-    content = node
-    while steps < 5:  # walk down a random way, then replace what is there
+    content = ytvis_content(2)
+    node = content
+    while True:  # walk down a random way, then replace what is there
         key = data.draw(st.sampled_from(list(node) if isinstance(node, dict) else range(len(node))))
         deeper = isinstance(node[key], dict | list) and node[key]
         if not deeper or data.draw(st.booleans()):
             break
-        node, steps = node[key], steps + 1
+        node = node[key]
     node[key] = data.draw(JSON)
     path = write_json(folder, content)
     problems: list[str] = []
