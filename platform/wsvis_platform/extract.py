@@ -8,12 +8,14 @@ be processed is quarantined with its reason and the others go on.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
 import pickle
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,18 +100,42 @@ def ray_data_runner(
             num_cpus=cpus_per_worker,
             num_gpus=gpus or None,
         )
-        for row in rows.iter_rows():
-            corrupt = tuple(row["corrupt"])
-            told(
-                Row(
-                    row["video"],
-                    row["status"],
-                    row["detail"],
-                    corrupt if row["status"] == "corrupt" else None,  # pyright: ignore
+        with _without_core_lines():
+            for row in rows.iter_rows():
+                corrupt = tuple(row["corrupt"])
+                told(
+                    Row(
+                        row["video"],
+                        row["status"],
+                        row["detail"],
+                        corrupt if row["status"] == "corrupt" else None,  # pyright: ignore
+                    )
                 )
-            )
 
     return run
+
+
+@contextlib.contextmanager
+def _without_core_lines() -> Iterator[None]:
+    """Keep lines of Ray's C++ core off stderr; whatever else was written there follows afterwards.
+
+    Ray Data's own way of starting actors makes the core print an "error" about restarts for every
+    job. It concerns objects that Ray Data keeps alive, and would only frighten.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            held.seek(0)
+            for line in held.read().decode(errors="replace").splitlines():
+                if "core_worker.cc" not in line:
+                    print(line, file=sys.stderr)
 
 
 def _quiet_context() -> None:
