@@ -1,5 +1,6 @@
 import json
 import math
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -279,6 +280,29 @@ def test_videos_are_taken_one_at_a_time():
             yield partial(load, number)
 
     assert video_numbers(video_ap(stream(), 1))["AP"] == pytest.approx(1)
+
+
+def test_memory_does_not_grow_with_the_number_of_videos():
+    noise = np.random.default_rng(0).random((8, 60, 80)) < 0.5
+    one_video = sum(len(rle["counts"]) for rle in encode_masks(noise))
+
+    def stream(count):
+        for number in range(count):
+            masks = encode_masks(noise)  # anew each time, so that keeping them would show
+            truth = [TrueTrack(0, masks[:4]), TrueTrack(0, masks[4:])]
+            found = [FoundTrack(0, 0.9, masks[:4]), FoundTrack(0, 0.5, masks[4:])]
+            yield VideoTracks(number, 60, 80, 4, truth, found)
+
+    def peak(count):
+        tracemalloc.start()
+        try:
+            video_ap(stream(count), 1)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(2)  # whatever is allocated once and kept
+    assert peak(45) - peak(5) < 40 * one_video / 5
 
 
 def broken_counts():

@@ -55,45 +55,50 @@ def sound_areas(
     Returns:
         Areas (meaningless where broken), and the index of the first broken string or ``None``.
     """
-    if not counts:
-        return np.zeros(0, dtype=np.int64), None
-    broken = np.array([not text.isascii() for text in counts])
+    nothing = np.zeros(len(counts), dtype=np.int64)
+    lengths = np.fromiter(map(len, counts), dtype=np.int64, count=len(counts))
+    text = "".join(counts)
+    broken = lengths == 0
+    if not text.isascii():
+        broken |= [not string.isascii() for string in counts]
+    if not len(text) or broken.any():
+        return nothing, int(np.argmax(broken)) if broken.any() else None
+    codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8) - np.uint8(48)
+    ends = np.cumsum(lengths)
+    if codes.max() > 63:  # characters below code 48 have wrapped around
+        broken[np.searchsorted(ends, np.flatnonzero(codes > 63), side="right")] = True
+    broken |= codes[ends - 1] >= 32  # ends within a number
     if broken.any():
-        return np.zeros(len(counts), dtype=np.int64), int(np.argmax(broken))
-    codes = np.frombuffer("".join(counts).encode("ascii"), dtype=np.uint8) - np.uint8(48)
-    ends = np.cumsum([len(text) for text in counts])
-    starts = ends - [len(text) for text in counts]
-    broken = starts == ends
-    foreign = np.flatnonzero(codes > 63)  # characters below code 48 have wrapped around
-    broken[np.searchsorted(ends, foreign, side="right")] = True
-    broken[~broken] |= codes[ends[~broken] - 1] >= 32
-    if broken.any():
-        return np.zeros(len(counts), dtype=np.int64), int(np.argmax(broken))
-    last = np.flatnonzero(codes < 32)
-    numbers, too_long = _numbers(codes, last)
-    first = np.searchsorted(last, starts)
-    broken[np.searchsorted(first, too_long, side="right") - 1] = True
-    background, area, smallest = _sums_of_runs(numbers, first)
+        return nothing, int(np.argmax(broken))
+    goes_on = np.flatnonzero(codes >= 32)
+    numbers, too_long = _numbers(codes, goes_on)
+    starts = ends - lengths
+    background, area, smallest = _sums_of_runs(numbers, starts - np.searchsorted(goes_on, starts))
     broken |= (smallest < 0) | (background + area != height * width)
+    broken[np.searchsorted(ends, too_long, side="right")] = True
     return area, int(np.argmax(broken)) if broken.any() else None
 
 
-def _numbers(codes: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers whose last digits are at ``last``, and the indices of those with too many digits.
+_DIGITS = np.concatenate([np.arange(16), np.arange(-16, 0), np.arange(32)])
+"""What a character stands for: -16..15 where it ends a number, 0..31 where the number goes on."""
 
-    Digits of base 32, lowest first; the last digit's bit 4 is the sign. Nearly all numbers have one
-    digit, so the rest are taken digit by digit from the end.
+
+def _numbers(codes: np.ndarray, goes_on: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers that the characters spell, and where characters of too long a number are.
+
+    Digits of base 32, lowest first; the last digit carries the sign. Nearly all numbers have one
+    digit: the values of the others are gathered at their last character, digit by digit.
     """
-    numbers = (((codes[last] & 31) ^ 16).astype(np.int64)) - 16
-    begins = np.empty_like(last)
-    begins[0], begins[1:] = 0, last[:-1] + 1
-    longer = np.flatnonzero(last > begins)
-    for back in range(1, _LONGEST):
-        longer = longer[last[longer] - back >= begins[longer]]
-        if not len(longer):
-            break
-        numbers[longer] = (numbers[longer] << 5) | (codes[last[longer] - back] & 31)
-    return numbers, np.flatnonzero(last - begins >= _LONGEST)
+    values = _DIGITS.take(codes)
+    at = goes_on[codes[goes_on - 1] < 32]  # first digits (before character 0, the last one ends)
+    gathered, shift = values[at], 5
+    while len(at) and shift < 5 * _LONGEST:
+        at = at + 1
+        gathered = gathered + (values[at] << shift)
+        ended = codes[at] < 32
+        values[at[ended]] = gathered[ended]
+        at, gathered, shift = at[~ended], gathered[~ended], shift + 5
+    return values[codes < 32], at
 
 
 def _sums_of_runs(

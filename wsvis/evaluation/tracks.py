@@ -81,24 +81,22 @@ def track_areas(
     """
     areas = np.zeros((len(tracks), length), dtype=np.int64)
     masks: list[Rle] = []
-    places: list[tuple[int, int]] = []
+    places: list[int] = []
     for n, track in enumerate(tracks):
         if len(track.segmentations) != length:
             raise InputError(
                 f"{_name(track, n)}: has {len(track.segmentations)} frames, its video {length}; "
                 "give one entry per frame, null where the object is absent"
             )
-        for t, rle in enumerate(track.segmentations):
-            if rle is not None:
-                masks.append(rle)
-                places.append((n, t))
+        shown = [t for t, rle in enumerate(track.segmentations) if rle is not None]
+        masks += [rle for rle in track.segmentations if rle is not None]
+        places += [n * length + t for t in shown]
 
     def where(mask: int) -> str:
-        n, t = places[mask]
+        n, t = divmod(places[mask], length)
         return f"{_name(tracks[n], n)}, frame {t}"
 
-    if masks:
-        areas[tuple(np.transpose(places))] = checked_areas(masks, height, width, where)
+    areas.reshape(-1)[places] = checked_areas(masks, height, width, where)
     return areas
 
 
