@@ -29,6 +29,12 @@ _LONGEST_TAG = 8000
 _PER_CALL = {"metrics": 1000, "params": 100, "tags": 100}
 """MLflow's limits of one log_batch."""
 
+_CODING = {
+    ".png": [cv2.IMWRITE_PNG_COMPRESSION, 1],
+    # a tenth of the time and a third of the bytes of PNG on a strip of pictures
+    ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111],
+}
+
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # a dead server must not hold a sweep for minutes
@@ -172,10 +178,9 @@ class Runs:
             for file_name, picture in pictures.items():
                 target = folder / "pictures" / file_name
                 target.parent.mkdir(exist_ok=True)
-                # level 1: four times faster than the default for a tenth more bytes
                 blue_first = np.ascontiguousarray(picture[..., ::-1])
-                _, png = cv2.imencode(".png", blue_first, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-                target.write_bytes(png.tobytes())
+                _, coded = cv2.imencode(target.suffix, blue_first, _CODING[target.suffix])
+                target.write_bytes(coded.tobytes())
             for file in files:
                 shutil.copyfile(file, folder / file.name)
             self.client.log_artifacts(run, str(folder))

@@ -53,7 +53,7 @@ def test_a_trial_is_whole(tracker: Tracker, output: Path, tmp_path: Path):
         metrics={"ap50_mean": 0.25},
         series=[(0, {"ap50": 0.2}), (1, {"ap50": 0.3})],
         tags={"store.flow": "abc"},
-        pictures={"strip.png": picture},
+        pictures={"strip.png": picture, "strip.jpg": np.full((8, 8, 3), (200, 30, 90), np.uint8)},
         files=[table],
         seconds=5.0,
     )
@@ -82,6 +82,9 @@ def test_a_trial_is_whole(tracker: Tracker, output: Path, tmp_path: Path):
     stored = cv2.imread(str(files / "pictures" / "strip.png"))
     assert stored is not None
     np.testing.assert_array_equal(stored[..., ::-1], picture)
+    small = cv2.imread(str(files / "pictures" / "strip.jpg"))
+    assert small is not None
+    assert np.abs(small[..., ::-1].astype(int) - (200, 30, 90)).max() <= 4
     assert json.loads((files / "settings.json").read_text())["cam.scales"] == [1.0, 0.5]
     assert (files / "table.csv").read_text() == "a,b\n"
 
