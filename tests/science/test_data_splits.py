@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsvis.data.splits import (
@@ -31,6 +31,7 @@ def count(classes_of, side, name):
     return sum(name in classes_of[video] for video in side)
 
 
+@settings(deadline=None)  # a deadline would measure the machine
 @given(VIDEOS, st.integers(1, 6), st.integers(0, 3))
 def test_laws(classes_of, n, seed):
     split = held_out_split(classes_of, n, seed)

@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import masks as slow
@@ -234,6 +234,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)  # a deadline would measure the machine
 @given(st.data())
 def test_any_change_gives_a_data_set_or_one_line(tmp_path_factory, data):
     folder = tmp_path_factory.getbasetemp() / "fuzz"

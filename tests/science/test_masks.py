@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -16,6 +16,7 @@ SIZES = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
 MASKS = SIZES.flatmap(lambda size: arrays(bool, size))
 
 
+@settings(deadline=None)  # a deadline would measure the machine
 @given(MASKS)
 def test_encoding_is_undone_by_decoding_and_agrees_with_the_loops(masks):
     rles = m.encode_masks(masks)
@@ -31,14 +32,17 @@ def test_encoding_is_undone_by_decoding_and_agrees_with_the_loops(masks):
     assert m.rle_areas(rles).tolist() == masks.sum((1, 2)).tolist()
 
 
+@settings(deadline=None)  # a deadline would measure the machine
 @given(st.lists(st.integers(0, 2**28), max_size=30))
 def test_runs_of_any_size_are_read_back(runs):
     assert m.run_lengths(slow.counts_string(runs)).tolist() == runs
 
 
+@settings(deadline=None)  # a deadline would measure the machine
 @given(st.lists(st.lists(st.integers(0, 2**20), min_size=1, max_size=9), min_size=1, max_size=6))
 def test_many_strings_are_summed_one_by_one(many):
     counts = [slow.counts_string(runs) for runs in many]
+    assert [runs.tolist() for runs in m.run_lengths_of(counts)] == many
     totals = {sum(runs) for runs in many}
     for total in totals:
         assert m.rles_are_sound(counts, 1, total) == (totals == {total})
@@ -122,6 +126,7 @@ def test_polygons_cover_what_they_enclose():
     assert m.rle_areas([m.checked_rle([], 8, 10, "here")]).tolist() == [0]
 
 
+@settings(deadline=None)  # a deadline would measure the machine
 @given(
     st.tuples(SIZES, st.integers(1, 3)).flatmap(
         lambda s: st.tuples(arrays(bool, s[0]), arrays(bool, (s[1], *s[0][1:])))
@@ -143,6 +148,7 @@ def test_overlaps_agree_with_the_loops(pair):
             assert iom[i, j] >= iou[i, j]
 
 
+@settings(deadline=None)  # a deadline would measure the machine
 @given(MASKS)
 def test_boxes_agree_with_the_loops(masks):
     assert m.boxes_from_masks(masks).tolist() == [slow.box(mask.tolist()) for mask in masks]
