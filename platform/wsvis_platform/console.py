@@ -17,7 +17,7 @@ from wsvis.errors import InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_PLAIN_WIDTH = 160
+_PLAIN_WIDTH = 200
 """Columns for tables where there is no terminal to ask."""
 
 

@@ -8,6 +8,7 @@ sweep: what could not be written waits and is written when it answers again.
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -39,6 +40,8 @@ class Tracker:
         self.again_at = 0.0
         git = git_state()
         self.origin = {
+            "mlflow.source.name": Path(sys.argv[0]).name,
+            "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": git["commit"],
             "git.dirty": git["dirty"],
             "libraries": ", ".join(f"{name} {v}" for name, v in library_versions().items()),
