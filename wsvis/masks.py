@@ -47,6 +47,14 @@ def run_lengths(counts: str | bytes) -> np.ndarray:
     return _runs_of_all([counts])[0]
 
 
+def run_lengths_of(counts: Sequence[str | bytes]) -> list[np.ndarray]:
+    """:func:`run_lengths` of several strings, in one pass."""
+    if not counts:
+        return []
+    runs, first = _runs_of_all(counts)
+    return np.split(runs, first[1:])
+
+
 def rles_are_sound(counts: Sequence[Any], height: int, width: int) -> bool:
     """Whether every compressed ``counts`` string is well formed and sums to height * width.
 
