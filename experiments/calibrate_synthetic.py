@@ -121,7 +121,7 @@ def main(
         clock.say("detector trained")
         found = [predict(detector, frame) for clip in val for frame in clip.frames]
         truths = [truth for clip in val for truth in _truths(clip)]
-        clock.say("detector", **_scores(truths, found, val))
+        clock.say("detector", **_scores(truths, found, val, 0.5))
 
 
 class _Clock:
@@ -201,11 +201,14 @@ def _recalls(
 
 
 def _scores(
-    truths: list[FrameTruth], found: list[FrameInstances], clips: list[SyntheticClip]
+    truths: list[FrameTruth],
+    found: list[FrameInstances],
+    clips: list[SyntheticClip],
+    score_threshold: float = 0.0,
 ) -> dict[str, float]:
     size = clips[0].visible.shape[1:]
     maps = (
-        (truth_map(truth, *size), semantic_map(instances, *size, score_threshold=0.05))
+        (truth_map(truth, *size), semantic_map(instances, *size, score_threshold=score_threshold))
         for truth, instances in zip(truths, found, strict=True)
     )
     miou = semantic_miou(maps, len(CLASSES))["mIoU"]

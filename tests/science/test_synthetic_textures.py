@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsvis.cam.backbone_weights import STANDIN, load_backbone_weights
+from wsvis.cam.backbones import build_backbone
+from wsvis.cam.classifier import normalise_frames
 from wsvis.data import stills
 from wsvis.data.synthetic_parameters import CLASSES, GeneratorParameters
 from wsvis.data.synthetic_sprites import (
@@ -23,6 +27,7 @@ from wsvis.data.synthetic_textures import (
     power_law_noise,
     split_uniform,
 )
+from wsvis.payload import from_bytes
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
@@ -135,3 +140,29 @@ def test_stills_textures_use_their_range(name):
     assert grey.min() >= 0
     assert grey.max() <= 1
     assert grey.std() > 0.2
+
+
+def test_the_stand_in_is_small_and_says_how_it_was_made():
+    payload = from_bytes(STANDIN.read_bytes())
+    assert STANDIN.stat().st_size < 5_000_000
+    assert payload.data["made_by"] == "experiments/pretrain_standin.py"
+    assert {"seed", "iterations", "held_out_accuracy"} <= set(payload.data)
+    backbone = build_backbone("small")
+    load_backbone_weights(backbone, "standin")
+    first = backbone.state_dict()["stages.0.0.weight"].numpy()
+    assert (first == payload.arrays["stages.0.0.weight"]).all()
+
+
+@pytest.mark.slow
+def test_the_stand_in_tells_unseen_stills_apart():
+    # nearest class mean of its features; chance is 1 in 80
+    backbone = build_backbone("small")
+    load_backbone_weights(backbone, "standin")
+    images, labels = stills.stills("held-out", 0, 400)
+    with torch.inference_mode():
+        x = normalise_frames(torch.from_numpy(images), "imagenet")
+        features = torch.cat([backbone(part)[-1].mean((2, 3)) for part in x.split(80)])
+    features = torch.nn.functional.normalize(features - features.mean(0), dim=1)
+    means = torch.stack([features[:320][labels[:320] == c].mean(0) for c in range(80)])
+    found = (features[320:] @ means.T).argmax(1).numpy()
+    assert (found == labels[320:]).mean() > 0.2
