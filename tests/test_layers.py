@@ -17,8 +17,11 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT /
 """So that the scripts run from a clone that is not installed too."""
 HEAVY = {"torch", "torchvision", "cv2", "matplotlib", "scipy"}
 SCRIPTS = [
-    path for path in sorted((ROOT / "experiments").glob("*.py")) if "__main__" in path.read_text()
+    path
+    for path in sorted((ROOT / "experiments").glob("*.py"))
+    if "run_command" in path.read_text()
 ]
+"""The experiments people run; scripts that made what is shipped load what they need at once."""
 
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
