@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from wsvis.masks import decode_masks
+from wsvis.masks import run_lengths_of
 from wsvis.tracking.boxes import boxes_of
 from wsvis.types import Rle
 
@@ -29,61 +29,67 @@ class Cutout:
 
 @dataclass(frozen=True)
 class Sampling:
-    """Where each pixel of a frame looks in the one before: x + F_ba(x), as corner and fraction."""
+    """Where each pixel of a frame looks in the one before: x + F_ba(x)."""
 
-    x0: np.ndarray
-    """int32 [H, W]: column of the upper left of the four pixels around that place."""
-    y0: np.ndarray
-    """int32 [H, W]: its row."""
-    fraction_x: np.ndarray
-    """float32 [H, W], 0..1: how far the place lies right of it."""
-    fraction_y: np.ndarray
-    """float32 [H, W], 0..1: how far below."""
+    x: np.ndarray
+    """float32 [H, W]: column of that place, 0..W-1."""
+    y: np.ndarray
+    """float32 [H, W]: its row, 0..H-1."""
+    corner: np.ndarray
+    """int32 [H, W]: floor(y) * W + floor(x); below 0 where the place is off the frame."""
     row_span: np.ndarray
-    """int32 [2, H]: least and greatest ``y0`` in each row."""
+    """int32 [2, H]: least and greatest floor(y) in each row."""
     column_span: np.ndarray
-    """int32 [2, W]: least and greatest ``x0`` in each column."""
+    """int32 [2, W]: least and greatest floor(x) in each column."""
+
+
+OFF_FRAME = -(1 << 30)
 
 
 def cutouts(masks: Sequence[Rle]) -> list[Cutout]:
     """Each mask cut to its tight box (0 x 0 for an empty mask)."""
-    if not masks:
-        return []
-    height, width = masks[0]["size"]
-    boxes = boxes_of(masks).astype(int)
-    return [
-        Cutout(y0, x0, np.ascontiguousarray(mask[y0:y1, x0:x1]))
-        for mask, (x0, y0, x1, y1) in zip(
-            decode_masks(masks, height, width), boxes.tolist(), strict=True
-        )
-    ]
+    boxes = boxes_of(masks).astype(int).tolist()
+    runs = run_lengths_of([rle["counts"] for rle in masks])
+    out = []
+    for rle, (x0, y0, x1, y1), lengths in zip(masks, boxes, runs, strict=True):
+        # Runs go down the columns, so only those of the box are laid out.
+        height = rle["size"][0]
+        ends = np.clip(np.cumsum(lengths), x0 * height, x1 * height)
+        ends[1:] -= ends[:-1].copy()
+        ends[0] -= x0 * height
+        pixels = np.repeat(np.arange(len(ends)) % 2 == 1, ends).reshape(x1 - x0, height)
+        out.append(Cutout(y0, x0, np.ascontiguousarray(pixels[:, y0:y1].T)))
+    return out
 
 
-def sampling_of(backward_flow: Float[np.ndarray, "H W 2"]) -> Sampling:
+def sampling_of(backward_flow: Float[np.ndarray, "H W 2"] | Sampling) -> Sampling:
     """Turn a flow field into places to look, by the rules of ``wsvis.flow.warp``.
 
     Where the field is not finite, the place is off the frame.
 
     Args:
-        backward_flow: F_ba, pixels: where a pixel of b was in a.
+        backward_flow: F_ba, pixels: where a pixel of b was in a. A ``Sampling`` is given back as it
+            is, so that one can be used many times.
     """
+    if isinstance(backward_flow, Sampling):
+        return backward_flow
     height, width = backward_flow.shape[:2]
-    flow = np.asarray(backward_flow, dtype=np.float32)
-    off = np.float32(-10)  # neither this place nor its neighbours are on the frame
-    x = np.arange(width, dtype=np.float32)[None, :] + flow[..., 0]
-    y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
-    # A pixel reaches half a pixel beyond its centre; there the outermost pixel is repeated. Every
-    # comparison with NaN is false.
+    x = np.arange(width, dtype=np.float32)[None, :] + backward_flow[..., 0].astype(np.float32)
+    y = np.arange(height, dtype=np.float32)[:, None] + backward_flow[..., 1].astype(np.float32)
+    # A pixel reaches half a pixel beyond its centre; there the outermost pixel is repeated.
+    # Comparisons with NaN are false.
     valid = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
-    x = np.where(valid, np.clip(x, 0, width - 1), off)
-    y = np.where(valid, np.clip(y, 0, height - 1), off)
-    floor_x, floor_y = np.floor(x), np.floor(y)
-    x0, y0 = floor_x.astype(np.int32), floor_y.astype(np.int32)
+    if not np.isfinite(x.sum() + y.sum()):
+        x[~valid], y[~valid] = 0, 0
+    np.clip(x, 0, width - 1, out=x)
+    np.clip(y, 0, height - 1, out=y)
+    x0, y0 = x.astype(np.int32), y.astype(np.int32)
+    corner = y0 * np.int32(width) + x0
+    corner[~valid] = OFF_FRAME
     return Sampling(
-        x0,
-        y0,
-        x - floor_x,
-        y - floor_y,
+        x,
+        y,
+        corner,
         np.stack([y0.min(1), y0.max(1)]),
         np.stack([x0.min(0), x0.max(0)]),
     )
@@ -117,28 +123,27 @@ def warp_cutout(cutout: Cutout, sampling: Sampling) -> Cutout:
         return Cutout(0, 0, np.zeros((0, 0), dtype=bool))
     top, left = int(rows[0]), int(columns[0])
     window = (slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1))
-    x0, y0 = sampling.x0[window], sampling.y0[window]
-    near = (x0 >= low_x) & (x0 <= high_x) & (y0 >= low_y) & (y0 <= high_y)
-    places = np.flatnonzero(near)
-    x0, y0 = x0[near] - low_x, y0[near] - low_y
     # The four pixels around a place as one number: upper left 1, upper right 2, lower left 4, lower
     # right 8. Nearly all places see 0 or 15 and need no arithmetic.
     padded = np.zeros((height + 2, width + 2), dtype=np.uint8)
     padded[1:-1, 1:-1] = cutout.mask
     upper, lower = padded[:-1], padded[1:]
-    corners = upper[:, :-1] | upper[:, 1:] << 1 | lower[:, :-1] << 2 | lower[:, 1:] << 3
-    seen = corners[y0, x0]
+    around = upper[:, :-1] | upper[:, 1:] << 1 | lower[:, :-1] << 2 | lower[:, 1:] << 3
+    # They stand in a band of whole frame rows with an empty row above and below: places in other
+    # rows, or off the frame, are clipped onto these. Column -1 is never looked up.
+    first = max(low_x, 0)
+    band = np.zeros((height + 3, sampling.x.shape[1]), dtype=np.uint8)
+    band[1:-1, first : high_x + 1] = around[:, first - low_x :]
+    offset = np.int32((low_y - 1) * band.shape[1])
+    seen = np.take(band, sampling.corner[window] - offset, mode="clip")
     inside = seen == 15
-    edge = np.flatnonzero(~inside & (seen > 0))
+    edge = np.nonzero((seen > 0) & ~inside)
     bits = seen[edge]
-    fx = sampling.fraction_x[window][near][edge]
-    fy = sampling.fraction_y[window][near][edge]
+    fx, fy = sampling.x[window][edge] % 1, sampling.y[window][edge] % 1
     value = (1 - fy) * ((1 - fx) * (bits & 1) + fx * (bits >> 1 & 1))
     value += fy * ((1 - fx) * (bits >> 2 & 1) + fx * (bits >> 3))
     inside[edge] = value >= 0.5
-    out = np.zeros(near.shape, dtype=bool)
-    out.reshape(-1)[places] = inside
-    return Cutout(top, left, out)
+    return Cutout(top, left, inside)
 
 
 def warp_masks(

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.distance import cdist
 
+from wsvis.tracking.cutouts import Sampling
 from wsvis.tracking.detections import Detection, clipped
 from wsvis.tracking.warp_tracklets import warp_tracklets
 from wsvis.types import FrameInstances
@@ -153,7 +154,7 @@ def rank_value(frame_counts: Sequence[int], scores: Sequence[float]) -> float:
 
 def forest_path_cutting(
     frames: Sequence[FrameInstances],
-    backward_flow: Sequence[Float[np.ndarray, "H W 2"]] | None,
+    backward_flow: Sequence[Float[np.ndarray, "H W 2"] | Sampling] | None,
     descriptors: Sequence[Float[np.ndarray, "_ D"]],
     *,
     max_overlap: float = 0.2,

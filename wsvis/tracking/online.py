@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from wsvis.tracking.boxes import box_iou, boxes_of
-from wsvis.tracking.cutouts import Cutout, cutout_iou, cutouts, sampling_of, warp_cutout
+from wsvis.tracking.cutouts import Cutout, Sampling, cutout_iou, cutouts, sampling_of, warp_cutout
 from wsvis.tracking.detections import Detection, canonical_order
 from wsvis.types import FrameInstances
 
@@ -86,7 +86,7 @@ class _Identity:
 
 def online_tracks(
     frames: Sequence[FrameInstances],
-    backward_flow: Sequence[Float[np.ndarray, "H W 2"]] | None = None,
+    backward_flow: Sequence[Float[np.ndarray, "H W 2"] | Sampling] | None = None,
     *,
     overlap: Literal["box", "mask"] = "box",
     min_overlap: float = 0.0,
@@ -139,7 +139,7 @@ def online_tracks(
     return [one.group for one in identities]
 
 
-def _move(identities: list[_Identity], backward_flow: np.ndarray) -> None:
+def _move(identities: list[_Identity], backward_flow: np.ndarray | Sampling) -> None:
     sampling = sampling_of(backward_flow)
     for one in identities:
         one.shape = warp_cutout(one.shape, sampling)

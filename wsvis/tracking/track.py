@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from wsvis.tracking.cutouts import Sampling, sampling_of
 from wsvis.tracking.detections import Detection, selected, subset
 from wsvis.tracking.forest_path_cutting import forest_path_cutting
 from wsvis.tracking.iou_tracker import iou_tracks
@@ -71,6 +72,9 @@ def track_video(
     labels: Sequence[int | None] = [None]
     if class_mode == "per-class":
         labels = sorted({int(label) for frame in frames for label in frame.labels})
+    motion: Sequence[np.ndarray | Sampling] | None = backward_flow
+    if motion is not None and len(labels) > 1 and method != "iou":
+        motion = [sampling_of(field) for field in motion]  # once for all classes
     groups: list[list[Detection]] = []
     for label in labels:
         entering = selected(frames, min_score=min_score, label=label)
@@ -82,7 +86,7 @@ def track_video(
                 vectors = [one[keep] for one, keep in zip(descriptors, entering, strict=True)]
             found = forest_path_cutting(
                 chosen,
-                backward_flow,
+                motion,
                 vectors,
                 max_overlap=max_overlap,
                 min_link_overlap=min_link_overlap,
@@ -90,7 +94,7 @@ def track_video(
             )
         elif method == "online":
             found = online_tracks(
-                chosen, backward_flow, overlap=online_overlap, min_overlap=online_min_overlap
+                chosen, motion, overlap=online_overlap, min_overlap=online_min_overlap
             )
         else:
             found = iou_tracks(chosen, min_overlap=iou_min_overlap)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import linear_sum_assignment
 
-from wsvis.tracking.cutouts import cutout_iou, cutouts, sampling_of, warp_cutout
+from wsvis.tracking.cutouts import Sampling, cutout_iou, cutouts, sampling_of, warp_cutout
 from wsvis.types import Rle
 
 
@@ -35,7 +35,7 @@ class Tracklet:
 
 def link_overlaps(
     masks: Sequence[Sequence[Rle]],
-    backward_flow: Sequence[Float[np.ndarray, "H W 2"]] | None,
+    backward_flow: Sequence[Float[np.ndarray, "H W 2"] | Sampling] | None,
 ) -> list[Float[np.ndarray, "_ _"]]:
     """For each pair of consecutive frames, the IoU of every warped mask with every next one.
 
@@ -60,10 +60,9 @@ def link_overlaps(
         following = cutouts(masks[t + 1])
         moved = now
         if backward_flow is not None and now and following:
-            field = backward_flow[t]
-            if list(field.shape[:2]) != list(masks[t][0]["size"]):
-                raise ValueError(f"flow of {field.shape[:2]} for masks of {masks[t][0]['size']}")
-            sampling = sampling_of(field)
+            sampling = sampling_of(backward_flow[t])
+            if list(sampling.x.shape) != list(masks[t][0]["size"]):
+                raise ValueError(f"flow of {sampling.x.shape} for masks of {masks[t][0]['size']}")
             moved = [warp_cutout(cutout, sampling) for cutout in now]
         overlaps.append(cutout_iou(moved, following))
         now = following
@@ -114,7 +113,7 @@ def chain_links(
 
 def warp_tracklets(
     masks: Sequence[Sequence[Rle]],
-    backward_flow: Sequence[Float[np.ndarray, "H W 2"]] | None,
+    backward_flow: Sequence[Float[np.ndarray, "H W 2"] | Sampling] | None,
     *,
     min_overlap: float = 0.05,
 ) -> list[Tracklet]:
