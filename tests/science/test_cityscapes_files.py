@@ -82,6 +82,15 @@ def test_the_same_files_by_cocos_measure(folders):
     assert frame_ap([truth], [found], 8, (0.5,))["AP50"] == pytest.approx(0.5)  # the person counts
 
 
+def test_masks_of_cocos_truth_are_those_of_the_map():
+    ids = np.random.default_rng(0).choice([7, 26, 26000, 24001], (9, 11)).astype(np.int32)
+    truth = coco_truth(ids)
+    masks = decode_masks(truth.masks, 9, 11)
+    assert truth.labels.tolist() == [2, 0, 2]  # values 26, 24001, 26000
+    for mask, value in zip(masks, (26, 24001, 26000), strict=True):
+        np.testing.assert_array_equal(mask, ids == value)
+
+
 def test_an_image_without_predictions_and_classes_without_instances(folders):
     write(folders)
     assert len(read(folders)[1]) == 0

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from pycocotools import mask as coco_mask
 
 from wsvis.data.cityscapes import THINGS
 from wsvis.evaluation.cityscapes_labels import class_ids, void_of_instances
-from wsvis.masks import decode_masks
 from wsvis.types import FrameInstances
 
 OVERLAPS: tuple[float, ...] = tuple(np.arange(0.5, 1.0, 0.05).tolist())
@@ -88,9 +89,13 @@ def image_overlaps(
     instance_ids: Int[np.ndarray, "H W"], found: FrameInstances
 ) -> list[ClassOverlaps]:
     """Pixel counts between predictions and ground truth of one image, per class."""
-    values, index = np.unique(instance_ids, return_inverse=True)
-    index = index.reshape(instance_ids.shape)
-    totals = np.bincount(index.ravel(), minlength=len(values))
+    if instance_ids.min() < 0:
+        raise ValueError("instance ids are not negative")
+    totals = np.bincount(instance_ids.ravel())
+    values = np.flatnonzero(totals)
+    totals, place = totals[values], np.zeros(len(totals), dtype=np.int64)
+    place[values] = np.arange(len(values))
+    index = place[instance_ids]
     void_value = void_of_instances(values[None])[0]
     value_class = class_ids(values[None])[0]
     if np.isnan(found.scores).any():
@@ -101,8 +106,11 @@ def image_overlaps(
     for n, rle in enumerate(found.masks):
         if list(rle["size"]) != list(instance_ids.shape):
             raise ValueError(f"mask {n} is {rle['size']}, its image {list(instance_ids.shape)}")
-        mask = decode_masks([rle], *instance_ids.shape)[0]  # one at a time: images are large
-        inside[n] = np.bincount(index[mask], minlength=len(values))
+        encoded: Any = rle
+        x, y, w, h = coco_mask.toBbox(encoded).astype(int)  # images are large, objects are small
+        window = np.s_[y : y + h, x : x + w]
+        mask = coco_mask.decode(encoded)[window].astype(bool)
+        inside[n] = np.bincount(index[window][mask], minlength=len(values))
     pixels = inside.sum(axis=1)
     result = []
     for label, class_id in enumerate(THINGS):

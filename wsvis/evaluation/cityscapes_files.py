@@ -10,10 +10,12 @@ import math
 import re
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from wsvis.data.cityscapes import THINGS
 from wsvis.data.indexed_png import read_indexed_png
@@ -105,15 +107,30 @@ def read_predictions(txt: Path, root: Path, height: int, width: int) -> FrameIns
 
 def coco_truth(instance_ids: Int[np.ndarray, "H W"]) -> FrameTruth:
     """The same ground truth for COCO's measure: groups are crowds, small objects count."""
-    values = np.unique(instance_ids)
+    values = np.flatnonzero(np.bincount(instance_ids.ravel()))
     classes = class_ids(values[None])[0]
     things = np.isin(classes, list(THINGS))
     values, classes, order = values[things], classes[things], list(THINGS)
-    masks: list[Rle] = []
-    for value in values:  # one at a time: images are large
-        masks += encode_masks((instance_ids == value)[None])
     labels = np.array([order.index(class_id) for class_id in classes], np.int64)
-    return FrameTruth(labels, tuple(masks), values < 1000)
+    masks = tuple(_masks_of_values(instance_ids, values))
+    return FrameTruth(labels, masks, values < 1000)
+
+
+def _masks_of_values(ids: Int[np.ndarray, "H W"], values: np.ndarray) -> list[Rle]:
+    """The RLE of each value in a map, from the runs of the whole map."""
+    height, width = ids.shape
+    flat = ids.ravel(order="F")
+    begins = np.concatenate([[0], np.flatnonzero(flat[1:] != flat[:-1]) + 1])
+    ends = np.append(begins[1:], flat.size)
+    masks: list[Rle] = []
+    for value in values:
+        chosen = flat[begins] == value
+        edges = np.stack([begins[chosen], ends[chosen]], axis=1).ravel()
+        runs = np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()
+        plain: Any = {"size": [height, width], "counts": runs}
+        rle = coco_mask.frPyObjects(plain, height, width)
+        masks.append({"size": [height, width], "counts": rle["counts"].decode()})
+    return masks
 
 
 def _read_mask(path: Path, where: str) -> Bool[np.ndarray, "H W"]:
