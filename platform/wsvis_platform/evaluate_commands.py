@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def evaluate_vis(
-    gt: str, results: str, *, json: str = "", per_class: bool = False, processes: int = 1
+    *, gt: str, results: str, json: str = "", per_class: bool = False, processes: int = 1
 ) -> dict[str, Any]:
     """Video instance segmentation: the YouTube-VIS measure of a results file.
 
@@ -55,7 +55,7 @@ def evaluate_vis(
 
 
 def evaluate_frames(
-    gt: str, results: str, *, json: str = "", per_class: bool = False, score_threshold: float = 0.05
+    *, gt: str, results: str, json: str = "", per_class: bool = False, score_threshold: float = 0.05
 ) -> dict[str, Any]:
     """Instance segmentation of single frames: COCO's AP over all annotated frames.
 
@@ -103,7 +103,7 @@ def evaluate_frames(
 
 
 def evaluate_cityscapes(
-    gt: str, pred: str, *, json: str = "", semantic_score: float = 0.3
+    *, gt: str, pred: str, json: str = "", semantic_score: float = 0.3
 ) -> dict[str, Any]:
     """Cityscapes: the benchmark's instance AP, COCO's AP50 and the semantic IoU beside it.
 
@@ -160,9 +160,9 @@ def evaluate_cityscapes(
 
 
 def evaluate_tc(
+    *,
     gt: str,
     results: str,
-    *,
     frames: str = "",
     provider: str = "dis-medium",
     truth_score: float = 0.5,
@@ -224,7 +224,7 @@ def evaluate_tc(
     return report
 
 
-def export_zip(results: str, out: str) -> int:
+def export_zip(*, results: str, out: str) -> int:
     """Pack a results file into the zip that the YouTube-VIS server takes.
 
     Args:

@@ -54,10 +54,14 @@ def files(tmp_path):
     return tmp_path
 
 
+def paths(files):
+    return {"gt": str(files / "gt.json"), "results": str(files / "results.json")}
+
+
 def test_vis(files, capsys):
     out = files / "numbers.json"
-    arguments = str(files / "gt.json"), str(files / "results.json")
-    report = evaluate_vis(*arguments, json=str(out), per_class=True)
+    arguments = paths(files)
+    report = evaluate_vis(**arguments, json=str(out), per_class=True)
     written = json.loads(out.read_text())
     assert written["AP"] == pytest.approx(1) == report["AP"]
     assert {"AP", "AP50", "AP75", "AR1", "AR10", "AR100"} <= set(written)
@@ -66,15 +70,14 @@ def test_vis(files, capsys):
     shown = capsys.readouterr().out
     assert "100.00" in shown
     assert "n/a" in shown
-    assert evaluate_vis(*arguments, processes=2)["AP"] == report["AP"]
+    assert evaluate_vis(**arguments, processes=2)["AP"] == report["AP"]
     with pytest.raises(InputError, match="--processes is 0"):
-        evaluate_vis(*arguments, processes=0)
+        evaluate_vis(**arguments, processes=0)
 
 
 def test_frames(files, capsys):
     report = evaluate_frames(
-        str(files / "gt.json"),
-        str(files / "results.json"),
+        **paths(files),
         per_class=True,
         json=str(files / "o.json"),
     )
@@ -86,8 +89,8 @@ def test_frames(files, capsys):
 
 
 def test_tc(files, capsys):
-    arguments = str(files / "gt.json"), str(files / "results.json")
-    report = evaluate_tc(*arguments, symmetric=True, json=str(files / "tc.json"))
+    arguments = paths(files)
+    report = evaluate_tc(**arguments, symmetric=True, json=str(files / "tc.json"))
     assert report["TC"] == pytest.approx(1)
     assert report["pairs"] == FRAMES - 1
     assert json.loads((files / "tc.json").read_text())["TC_backward"] == pytest.approx(1)
@@ -95,13 +98,13 @@ def test_tc(files, capsys):
     jumping = [square(8), square(30), square(8)]  # where the object never is
     found = [{"video_id": 1, "category_id": 1, "score": 0.9, "segmentations": jumping}]
     (files / "results.json").write_text(json.dumps(found))
-    assert evaluate_tc(*arguments)["TC"] == 0
+    assert evaluate_tc(**arguments)["TC"] == 0
 
 
 def test_tc_refuses_frames_of_another_size(files):
     Image.new("RGB", (10, 10)).save(files / "JPEGImages/a/1.png")
     with pytest.raises(InputError, match="video 1 is listed as 64x48, but a frame is 10x10"):
-        evaluate_tc(str(files / "gt.json"), str(files / "results.json"))
+        evaluate_tc(**paths(files))
 
 
 def test_cityscapes(tmp_path, capsys):
@@ -115,7 +118,9 @@ def test_cityscapes(tmp_path, capsys):
     Image.fromarray(mask).save(tmp_path / "pred/0.png")
     (tmp_path / f"pred/{stem}.txt").write_text("0.png 26 0.5\n")
     out = tmp_path / "o.json"
-    report = evaluate_cityscapes(str(tmp_path / "gt"), str(tmp_path / "pred"), json=str(out))
+    report = evaluate_cityscapes(
+        gt=str(tmp_path / "gt"), pred=str(tmp_path / "pred"), json=str(out)
+    )
     assert report["AP"] == report["AP50"] == report["mIoU"] == 1
     assert report["coco_AP50"] == pytest.approx(1)
     written = json.loads(out.read_text())
@@ -125,14 +130,12 @@ def test_cityscapes(tmp_path, capsys):
 
 
 def test_export(files, capsys):
-    assert export_zip(str(files / "results.json"), str(files / "out.zip")) == 2
+    assert export_zip(results=str(files / "results.json"), out=str(files / "out.zip")) == 2
     assert "2 tracks" in capsys.readouterr().out
 
 
 def test_bad_input_writes_nothing(files):
     (files / "results.json").write_text("")
     with pytest.raises(InputError, match="is empty"):
-        evaluate_vis(
-            str(files / "gt.json"), str(files / "results.json"), json=str(files / "o.json")
-        )
+        evaluate_vis(**paths(files), json=str(files / "o.json"))
     assert not (files / "o.json").exists()
