@@ -17,6 +17,8 @@ from jaxtyping import UInt8
 
 from wsvis.data.synthetic_clip import SyntheticClip, render
 from wsvis.data.synthetic_parameters import CLASSES, VERSION, GeneratorParameters, with_size
+from wsvis.data.synthetic_sprites import BODY_HUES, HEAD_HUES, HUE_JITTER
+from wsvis.data.synthetic_textures import TEXTURES
 from wsvis.errors import InputError
 from wsvis.masks import encode_masks
 from wsvis.types import Dataset, Instance, Rle, SyntheticSource, Video
@@ -74,6 +76,7 @@ def _fingerprint(split: str, videos: int, parameters: GeneratorParameters) -> st
         "split": split,
         "videos": videos,
         "classes": CLASSES,
+        "looks": (TEXTURES, BODY_HUES, HEAD_HUES, HUE_JITTER),
         "parameters": dataclasses.asdict(parameters),
     }
     return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()

@@ -21,8 +21,9 @@ from wsvis.data.synthetic_textures import TEXTURES, grey_pattern, rgb, split_uni
 SUPERSAMPLING = 2
 BODY_HUES = (0.02, 0.27, 0.52, 0.77)
 """One per pair of classes."""
-HEAD_HUES = (0.13, 0.63, 0.38, 0.88, 0.63, 0.13, 0.88, 0.38)
-"""One per class; each serves two classes of different pairs, so that the glyph has to be read."""
+HEAD_HUES = (0.11, 0.61, 0.36, 0.86, 0.67, 0.17, 0.92, 0.42)
+"""One per class; near neighbours are classes of different pairs."""
+HUE_JITTER = 0.02
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def object_sprite(
     head = _coverage(np.hypot(x - head_x, y - head_y) - radius)
 
     pair = label // 2
-    texture, hue = TEXTURES[pair], BODY_HUES[pair] + rng.uniform(-0.03, 0.03)
+    texture, hue = TEXTURES[pair], BODY_HUES[pair] + rng.uniform(-HUE_JITTER, HUE_JITTER)
     if rng.random() < parameters.body_replaced:
         texture, hue = TEXTURES[int(rng.integers(len(TEXTURES)))], float(rng.random())
     colour = _coat(rng, texture, hue, x, y, unit, is_val)
@@ -155,7 +156,7 @@ def _face(rng: Generator, label: int, x: np.ndarray, y: np.ndarray) -> np.ndarra
     turn = np.radians(rng.uniform(-25, 25))
     u, v = np.cos(turn) * x + np.sin(turn) * y, -np.sin(turn) * x + np.cos(turn) * y
     glyph = glyph_coverage(label, u, v, softness=0.12)[..., None]
-    hue = HEAD_HUES[label] + rng.uniform(-0.03, 0.03)
+    hue = HEAD_HUES[label] + rng.uniform(-HUE_JITTER, HUE_JITTER)
     skin = rgb(hue, rng.uniform(0.45, 0.7), rng.uniform(0.7, 0.9))
     ink = rgb(hue, rng.uniform(0.3, 0.7), rng.uniform(0.08, 0.22))
     return skin * (1 - glyph) + ink * glyph
