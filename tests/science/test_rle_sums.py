@@ -65,6 +65,19 @@ def test_the_first_damaged_string_is_found(seed, victim, spot, text):
     assert broken == (None if is_sound(counts[victim], 9, 11) else victim)
 
 
+def test_many_characters_are_handled_in_parts(monkeypatch):
+    monkeypatch.setattr("wsvis.evaluation.rle_sums._PART", 50)
+    masks = random_masks(3, 40, 9, 11)
+    counts = [rle["counts"] for rle in encode_masks(masks)]
+    assert sum(map(len, counts)) > 500
+    areas, broken = sound_areas(counts, 9, 11)
+    assert broken is None
+    assert areas.tolist() == masks.sum(axis=(1, 2)).tolist()
+    for victim in (0, 17, 39):
+        damaged = [*counts[:victim], counts[victim] + "1", *counts[victim + 1 :]]
+        assert sound_areas(damaged, 9, 11)[1] == victim
+
+
 def test_no_strings():
     areas, broken = sound_areas([], 3, 3)
     assert areas.tolist() == []

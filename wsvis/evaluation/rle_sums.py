@@ -7,6 +7,7 @@ function fails on more than 255 masks with numpy 2. This reads the strings once,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Int
@@ -15,6 +16,7 @@ from wsvis.errors import InputError
 from wsvis.masks import checked_rle
 from wsvis.types import Rle
 
+_PART = 100_000  # characters handled at once: beyond that the arrays leave the processor's cache
 _LONGEST = 7  # digits of base 32: enough for 2^28 pixels with sign, too few to overflow int64
 
 
@@ -55,6 +57,17 @@ def sound_areas(
     Returns:
         Areas (meaningless where broken), and the index of the first broken string or ``None``.
     """
+    areas = np.zeros(len(counts), dtype=np.int64)
+    ends = np.cumsum(np.fromiter(map(len, counts), dtype=np.int64, count=len(counts)))
+    cuts = np.searchsorted(ends, np.arange(_PART, ends[-1] if len(ends) else 0, _PART))
+    for begin, end in pairwise(np.unique([0, *cuts, len(counts)]).tolist()):
+        areas[begin:end], broken = _areas_of_part(counts[begin:end], height * width)
+        if broken is not None:
+            return areas, begin + broken
+    return areas, None
+
+
+def _areas_of_part(counts: Sequence[str], pixels: int) -> tuple[np.ndarray, int | None]:
     nothing = np.zeros(len(counts), dtype=np.int64)
     lengths = np.fromiter(map(len, counts), dtype=np.int64, count=len(counts))
     text = "".join(counts)
@@ -74,7 +87,7 @@ def sound_areas(
     numbers, too_long = _numbers(codes, goes_on)
     starts = ends - lengths
     background, area, smallest = _sums_of_runs(numbers, starts - np.searchsorted(goes_on, starts))
-    broken |= (smallest < 0) | (background + area != height * width)
+    broken |= (smallest < 0) | (background + area != pixels)
     broken[np.searchsorted(ends, too_long, side="right")] = True
     return area, int(np.argmax(broken)) if broken.any() else None
 
