@@ -62,6 +62,7 @@ def run_frozen(
     head is linear, so pooling before it gives the same logits.
     """
     with torch.no_grad():
+        x = x.contiguous(memory_format=torch.channels_last)
         for stage in model.backbone.stages[:frozen_stages]:
             x = stage(x)
         if frozen_stages == len(model.backbone.stages) and model.pooling == "average":

@@ -109,7 +109,7 @@ def train_classifier(
     targets = torch.from_numpy(labels)
     losses: list[float] = []
     scores: dict[str, float] = {}
-    model.train()
+    model.to(memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
     for step in range(start, steps):
         factor = rate_factor(step, steps, optimiser)
         for group, rate in zip(updates.param_groups, base_rates, strict=True):
@@ -117,6 +117,7 @@ def train_classifier(
         chosen = batches.indices(step)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             x = batches.after_frozen(step, chosen)
+            x = x.contiguous(memory_format=torch.channels_last)
             for stage in model.backbone.stages[frozen:]:
                 x = stage(x)
             logits = model.pooled(x)
