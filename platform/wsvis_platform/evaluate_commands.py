@@ -5,21 +5,19 @@ Numbers are shown in percent with two digits and written unrounded, in [0, 1], t
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsvis.errors import InputError
 from wsvis_platform.console import Screen
+from wsvis_platform.evaluate_tables import finish, vis_rows
 
 if TYPE_CHECKING:
     import numpy as np
 
     from wsvis.evaluation.temporal_consistency import PredictedVideo
     from wsvis.types import FrameInstances
-
-    Rows = list[tuple[str, Mapping[str, Any]]]
 
 
 def evaluate_vis(
@@ -50,7 +48,7 @@ def evaluate_vis(
         report: dict[str, Any] = {**video_numbers(measured), "videos": measured.videos}
         if per_class:
             report["classes"] = video_numbers_by_class(measured, truth.classes)
-        _finish(screen, _vis_rows(report), report, json)
+        finish(screen, vis_rows(report), report, json)
     return report
 
 
@@ -98,7 +96,7 @@ def evaluate_frames(
                 name: {"AP": float(ap[c])} | {key: float(row[c]) for key, row in at.items()}
                 for c, name in enumerate(truth.classes)
             }
-        _finish(screen, [("all", report), *report.get("classes", {}).items()], report, json)
+        finish(screen, [("all", report), *report.get("classes", {}).items()], report, json)
     return report
 
 
@@ -155,7 +153,7 @@ def evaluate_cityscapes(
         for name, value in zip(THINGS.values(), iou, strict=True):
             report["classes"][name]["IoU"] = float(value)
         report["images"] = len(pairs)
-        _finish(screen, [("all", report), *report["classes"].items()], report, json)
+        finish(screen, [("all", report), *report["classes"].items()], report, json)
     return report
 
 
@@ -220,7 +218,7 @@ def evaluate_tc(
                 )
             )
         report |= {"provider": provider, "truth_score": truth_score}
-        _finish(screen, [("all", report)], report, json)
+        finish(screen, [("all", report)], report, json)
     return report
 
 
@@ -237,55 +235,6 @@ def export_zip(*, results: str, out: str) -> int:
         tracks = write_server_zip(Path(results), Path(out))
         screen.line(f"{out}: {tracks} tracks")
     return tracks
-
-
-def _vis_rows(report: Mapping[str, Any]) -> Rows:
-    """One row for all tracks, one for each range of areas, one for each class."""
-    rows: Rows = [("all", report)]
-    for size in ("small", "medium", "large"):
-        of_size = {"AP": report[f"AP{size[0]}"], "AR100": report[f"AR{size[0]}"]}
-        rows.append((f"{size} objects", of_size))
-    return rows + list(report.get("classes", {}).items())
-
-
-def _finish(screen: Screen, rows: Rows, report: Mapping[str, Any], json: str) -> None:
-    """Show the numbers, then write them."""
-    from rich.table import Table
-
-    from wsvis.evaluation.report import write_report
-
-    names = [name for name, value in rows[0][1].items() if _shown(name, value)]
-    names += [
-        name for name, value in rows[-1][1].items() if name not in names and _shown(name, value)
-    ]
-    table = Table("", *names)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for number, (title, numbers) in enumerate(rows):
-        cells = [_cell(name, numbers.get(name)) for name in names]
-        table.add_row(title, *cells, end_section=number == 0)
-    screen.show(table)
-    if json:
-        write_report(Path(json), report)
-        screen.line(f"{json}: all numbers, unrounded")
-
-
-def _shown(name: str, value: Any) -> bool:
-    by_area = name in ("APs", "APm", "APl", "ARs", "ARm", "ARl")  # these have rows of their own
-    return isinstance(value, int | float) and not by_area
-
-
-def _cell(name: str, value: float | None) -> str:
-    """Shares in percent; counts as they are; nothing to measure is n/a, never 0."""
-    if value is None:
-        return ""
-    if math.isnan(value):
-        return "n/a"
-    if name in ("instances_per_frame", "truth_score"):
-        return f"{value:.2f}"
-    return (
-        f"{value:.0f}" if name in ("videos", "frames", "images", "pairs") else f"{100 * value:.2f}"
-    )
 
 
 def _refuse_unless(good: bool, message: str) -> None:
