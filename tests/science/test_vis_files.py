@@ -316,6 +316,19 @@ def test_server_zip(files, tmp_path):
     assert [p.name for p in out.parent.iterdir()] == ["submission.zip"]
 
 
+def test_a_place_that_cannot_be_written_is_named(files, tmp_path):
+    files.write(truth(), results())
+    with pytest.raises(InputError, match="cannot be written"):
+        write_server_zip(files.results, files.truth / "below-a-file.zip")
+
+
+def test_errors_come_whole_from_other_processes(files):
+    files.write(truth(), BAD_RESULTS[15][0])
+    opened = open_truth(files.truth)
+    with pytest.raises(InputError, match="result 1, frame 1: RLE size"):
+        video_ap(open_results(files.results, opened), 2, processes=2)
+
+
 def test_reports_are_unrounded_and_nan_is_null(tmp_path):
     path = tmp_path / "a" / "report.json"
     write_report(

@@ -25,6 +25,13 @@ def write_server_zip(results: Path, out: Path) -> int:
     Raises:
         InputError: a track lacks a member or has a score that is no number; or nothing is there.
     """
+    try:
+        return _write(results, out)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror}); choose another") from None
+
+
+def _write(results: Path, out: Path) -> int:
     tracks = 0
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.name}.{os.getpid()}.part")
