@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from wsvis.irn.paths import pair_offsets, pair_sources, pair_targets, window_size
+from wsvis.irn.paths import pair_sources, pair_targets
 
 
 def flow_gradient_difference(
@@ -29,15 +29,11 @@ def flow_gradient_difference(
         Euclidean (for a Jacobian: Frobenius) norm of the difference, >= 0, in the unit of
         ``gradient``.
     """
-    rows, columns = window_size(gradient.shape[2], gradient.shape[3], radius)
-    offsets = pair_offsets(radius)
-    source = pair_sources(gradient, radius).squeeze(-3)
-    norms = gradient.new_empty((len(gradient), len(offsets), rows, columns))
-    left = radius - 1
-    for p, (dy, dx) in enumerate(offsets):
-        target = gradient[..., dy : dy + rows, left + dx : left + dx + columns]
-        torch.linalg.vector_norm(source - target, dim=1, out=norms[:, p])
-    return norms
+    squared = torch.zeros((), dtype=gradient.dtype, device=gradient.device)
+    for component in gradient.unbind(1):
+        difference = pair_targets(component, radius) - pair_sources(component, radius)
+        squared = torch.addcmul(squared, difference, difference)
+    return squared.sqrt()
 
 
 def valid_pairs(inside: Bool[Tensor, "b h w"], radius: int) -> Bool[Tensor, "b p m n"]:
@@ -69,7 +65,7 @@ def flow_boundary_loss(
     by the caller, as for IRN's losses) and weight 1 beside them.
     """
     loss = difference * affinity + regularization * (1 - affinity).abs()
-    return loss.masked_fill(~valid, 0).sum()
+    return torch.dot(loss.flatten(), valid.flatten().to(loss.dtype))
 
 
 def separable_share(

@@ -61,7 +61,7 @@ def positive_affinity_loss(
     Ahn et al. 2019, Sec. 4.2, Eq. 6, the terms of P+ (background and foreground pairs are averaged
     apart). Symbols: alpha -> ``affinity``.
     """
-    return -torch.log(affinity + EPSILON).masked_fill(~positive, 0).sum()
+    return -_sum_over(torch.log(affinity + EPSILON), positive)
 
 
 def negative_affinity_loss(
@@ -71,7 +71,7 @@ def negative_affinity_loss(
 
     Ahn et al. 2019, Sec. 4.2, Eq. 6, the term of P-. Symbols: alpha -> ``affinity``.
     """
-    return -torch.log(1 + EPSILON - affinity).masked_fill(~negative, 0).sum()
+    return -_sum_over(torch.log(1 + EPSILON - affinity), negative)
 
 
 def foreground_displacement_loss(
@@ -92,7 +92,7 @@ def foreground_displacement_loss(
         pair_offsets(radius), dtype=displacement.dtype, device=displacement.device
     )
     wanted = offsets.T.reshape(1, 2, -1, 1, 1)
-    return (difference - wanted).abs().masked_fill(~foreground.unsqueeze(1), 0).sum()
+    return _sum_over((difference - wanted).abs().sum(1), foreground)
 
 
 def background_displacement_loss(
@@ -103,7 +103,12 @@ def background_displacement_loss(
     Ahn et al. 2019, Sec. 4.3, Eq. 5: background has no centre, so its displacement is constant.
     """
     difference = _displacement_difference(displacement, radius)
-    return difference.abs().masked_fill(~background.unsqueeze(1), 0).sum()
+    return _sum_over(difference.abs().sum(1), background)
+
+
+def _sum_over(values: Tensor, chosen: Tensor) -> Tensor:
+    """Sum of the finite values at the chosen pairs (a dot product: one pass, and one back)."""
+    return torch.dot(values.flatten(), chosen.flatten().to(values.dtype))
 
 
 def _displacement_difference(displacement: Tensor, radius: int) -> Tensor:

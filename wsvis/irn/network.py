@@ -61,6 +61,7 @@ class Irn(nn.Module):
         """Stage outputs of normalised frames; without gradient where the backbone is frozen."""
         if frames.shape[-2] % MULTIPLE or frames.shape[-1] % MULTIPLE:
             raise ValueError(f"{tuple(frames.shape[-2:])} pixels: not multiples of {MULTIPLE}")
+        frames = frames.contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             return tuple(
                 functional.avg_pool2d(x, GRID // stride) if stride < GRID else x

@@ -34,10 +34,14 @@ class TapMemory:
             if key in self.known:
                 rows.append(self.known[key])
                 continue
-            taps = tuple(x[0] for x in self.model.taps(batch.frames[place : place + 1]))
+            # Channels last, in which 1x1 convolutions are plain matrix products.
+            taps = tuple(
+                x[0].permute(1, 2, 0).contiguous()
+                for x in self.model.taps(batch.frames[place : place + 1])
+            )
             size = sum(x.numel() * x.element_size() for x in taps)
             if size <= self.room:
                 self.room -= size
                 self.known[key] = taps
             rows.append(taps)
-        return tuple(torch.stack(stage) for stage in zip(*rows, strict=True))
+        return tuple(torch.stack(stage).permute(0, 3, 1, 2) for stage in zip(*rows, strict=True))
