@@ -1,0 +1,140 @@
+"""What the tracking commands read besides the predictions: frames, flow, a network to recognise by.
+
+T frames, H W pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from wsvis.data.images import read_image
+from wsvis.errors import InputError
+from wsvis.evaluation.vis_truth import VideoEntry, VisTruth, frame_paths
+
+Images = Sequence[UInt8[np.ndarray, "H W 3"]]
+BackwardFlow = Callable[[VideoEntry, Images], list[np.ndarray] | None]
+"""Gives the T - 1 fields F_{t+1 -> t} of a video, [H, W, 2] in pixels of its frames; ``None``: all
+is still."""
+
+
+def video_images(listed: VisTruth, video: VideoEntry, folder: Path) -> list[np.ndarray]:
+    """The listed frames of one video, RGB.
+
+    Raises:
+        InputError: a frame is absent, broken, or of another size than listed.
+    """
+    images = []
+    for path in frame_paths(listed, video, folder):
+        image = read_image(str(path))
+        if image.shape[:2] != (video.height, video.width):
+            raise InputError(
+                f"{path}: is {image.shape[1]}x{image.shape[0]} pixels, but {listed.path} lists "
+                f"video {video.id} as {video.width}x{video.height}; correct the list"
+            )
+        images.append(image)
+    return images
+
+
+def still(video: VideoEntry, images: Images) -> None:
+    """No flow."""
+
+
+def computed_flow(provider_name: str) -> BackwardFlow:
+    """Flow computed from the frames.
+
+    Raises:
+        InputError: no such provider.
+    """
+    from wsvis.flow.provider import make_flow_provider, prepare_frames
+
+    provider = make_flow_provider(provider_name, device="auto")
+
+    def backward(video: VideoEntry, images: Images) -> list[np.ndarray]:
+        seen = prepare_frames(np.stack(images), provider.gray)
+        return list(provider.flow(seen[1:], seen[:-1])) if len(seen) > 1 else []
+
+    return backward
+
+
+def stored_flow(folder: Path) -> BackwardFlow:
+    """Flow kept as the flow stage keeps it: ``NAME.safetensors`` per video.
+
+    NAME is the folder of the video's frames, or its id.
+
+    Raises:
+        InputError: (when called) no such file, unreadable, or not between the listed frames.
+    """
+    from wsvis.flow.field import regrid_flow
+    from wsvis.flow.stages import decoded_flow
+    from wsvis.payload import from_bytes
+
+    def backward(video: VideoEntry, images: Images) -> list[np.ndarray]:
+        if video.length == 1:
+            return []
+        names = [f"{video.name}.safetensors", f"{video.id}.safetensors"]
+        path = next((folder / name for name in names if (folder / name).is_file()), None)
+        if path is None:
+            raise InputError(
+                f"{folder}: holds no {' or '.join(names)}; compute flow for video {video.id}, "
+                "or give --flow a provider's name"
+            )
+        try:
+            payload = from_bytes(path.read_bytes())
+            _, back = decoded_flow(payload)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: is no stored flow ({error}); compute it again") from None
+        if len(back) != video.length - 1 or not payload.data.get("chained", True):
+            raise InputError(
+                f"{path}: its {len(back)} pairs of frames are not the {video.length - 1} between "
+                f"the listed frames of video {video.id}; compute flow between these (gap 1), or "
+                "give --flow a provider's name"
+            )
+        return [regrid_flow(field, video.height, video.width) for field in back]
+
+    return backward
+
+
+def flow_source(name: str) -> tuple[BackwardFlow, bool]:
+    """Where flow comes from, and whether it needs the frames.
+
+    Args:
+        name: ``none``, a provider's name, or a folder.
+    """
+    if name == "none":
+        return still, False
+    if Path(name).is_dir():
+        return stored_flow(Path(name)), False
+    if "/" in name or "\\" in name:
+        raise InputError(f"{name}: no such folder; give one with stored flow, or a provider's name")
+    return computed_flow(name), True
+
+
+def reid_source(
+    backbone_name: str, weights: str, padding: str, normalisation: str, crop: int
+) -> Callable[[Images, Sequence], list[np.ndarray]]:
+    """A function from frames and their predictions to a vector for each prediction.
+
+    Raises:
+        InputError: no such backbone, or weights that do not fit it.
+    """
+    import torch
+
+    from wsvis.cam.backbone_weights import load_backbone_weights
+    from wsvis.cam.backbones import STAGES, build_backbone
+    from wsvis.config_checks import suggestion
+    from wsvis.tracking.reid import reid_descriptors
+
+    if backbone_name not in STAGES:
+        raise InputError(f"--reid is {backbone_name!r}; {suggestion(backbone_name, STAGES)}")
+    backbone = build_backbone(backbone_name, stride_two_padding=padding)
+    load_backbone_weights(backbone, weights)
+    backbone.to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def descriptors(images: Images, found: Sequence) -> list[np.ndarray]:
+        return reid_descriptors(backbone, images, found, normalisation=normalisation, crop=crop)
+
+    return descriptors
