@@ -2,8 +2,8 @@
 
 Every value has one dotted name (``fcam.amplification``), the same on the command line, in Ray Tune,
 in Optuna and in MLflow. Ranges are checked when an object is made, so a sweep cannot run outside
-them. "Paper" is Liu et al., CVPR 2021; "IRN" is Ahn et al., CVPR 2019. Where the paper is silent the
-reason for a default is in docs/equations.md.
+them. "Paper" is Liu et al., CVPR 2021; "IRN" is Ahn et al., CVPR 2019. Where the paper is silent
+the reason for a default is in docs/equations.md.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class ClassifierConfig:
     normalisation: Literal["imagenet", "half"] = "imagenet"
     """imagenet: ImageNet mean and std; half: (x - 0.5) / 0.5."""
     stride_two_padding: Literal["symmetric", "same"] = "symmetric"
-    """same: pad right and bottom in stride-2 convolutions, as weights trained in TensorFlow expect."""
+    """same: pad right and bottom in stride-2 convolutions, as weights from TensorFlow expect."""
     pooling: Literal["average", "lse"] = "average"
     """lse: log-sum-exp pooling with sharpness ``lse_sharpness``."""
     lse_sharpness: float = 4.0

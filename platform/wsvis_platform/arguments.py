@@ -42,6 +42,7 @@ def parse_arguments(
         description=about,
         default=kind() if default is None else default,
         return_unknown_args=True,
+        config=(tyro.conf.FlagConversionOff,),
     )
     if unknown:
         raise InputError(_unknown(unknown[0], option_names(kind, default), program))
@@ -59,6 +60,7 @@ def call_with_arguments(
     """
     parameters = inspect.signature(function).parameters.values()
     names = [f"--{p.name.replace('_', '-')}" for p in parameters if p.kind is p.KEYWORD_ONLY]
+    names += [name.replace("--", "--no-", 1) for name in names]
     given = [argument.split("=")[0] for argument in arguments]
     unknown = [name for name in given if name.startswith("--") and name not in (*names, "--help")]
     if unknown and not {"--help", "-h"} & set(given):
@@ -96,7 +98,6 @@ def _parse(kind: Any, arguments: Sequence[str], program: str, **keywords: Any) -
                 kind,
                 prog=program,
                 args=list(arguments),
-                config=(tyro.conf.FlagConversionOff,),
                 **keywords,
             )
     except SystemExit as stop:

@@ -28,7 +28,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str, str]] = {
         "Cityscapes instance-level AP",
     ),
     ("evaluate", "tc"): ("evaluate_commands", "evaluate_tc", "temporal consistency"),
-    ("evaluate", "export"): ("evaluate_commands", "export_zip", "the benchmark server's zip"),
+    ("export",): ("evaluate_commands", "export_zip", "the benchmark server's zip"),
     ("track",): ("track_commands", "track", "frame predictions to tracks"),
 }
 """Words -> module, function, one line of help."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ class SweepRecord:
         store: Store,
         folder: Path,
         target: str,
+        warn: Callable[[str], None],
     ) -> Iterator[SweepRecord]:
         """A record whose parent run ends FINISHED, or FAILED when the block raises."""
         tracker = Tracker.open(options.tracking_uri, Path(options.output), experiment)
@@ -78,7 +80,8 @@ class SweepRecord:
         except BaseException:
             tracker.finish(parent, "FAILED")
             raise
-        tracker.finish(parent, "FINISHED")
+        if lost := tracker.finish(parent, "FINISHED"):
+            warn(lost)
 
     def browse(self) -> str:
         """What to type to look at the runs."""
@@ -98,7 +101,7 @@ class SweepRecord:
                 status="FAILED",
             )
             return
-        self._child(f"trial {trial.id[-5:]}", trial.id, self.target, found, None, trial.history)
+        self._child(f"trial {trial.id[-5:]}", self._identity(found), self.target, found, None)
 
     def results(
         self,
@@ -111,7 +114,7 @@ class SweepRecord:
         """Baselines and fixed settings as child runs; plots, tables, summary to the parent."""
         for name, target, found, other in rows:
             if name != BEST:
-                self._child(name, f"{self.folder.name}/{name}", target, found, other, [])
+                self._child(name, f"{self.folder.name}/{name}", target, found, other)
         best = next((row for row in rows if row[0] == BEST), rows[-1])
         summary: dict[str, float] = {f"best_{k}": v for k, v in best[2].summary().items()}
         if best[3] is not None:
@@ -140,7 +143,6 @@ class SweepRecord:
         target: str,
         found: Measurement,
         other: Measurement | None,
-        history: Sequence[dict[str, float]],
     ) -> None:
         config = with_overrides(replace(self.config, seed=found.seeds[0]), found.overrides)
         metrics = found.summary()
@@ -168,9 +170,14 @@ class SweepRecord:
                     for stage, key in keys.items()
                 },
             },
-            pictures={"strip.png": strip},
+            pictures={"strip.jpg": strip},  # a PNG would take longer than all the rest
             status="FINISHED",
         )
+
+    def _identity(self, found: Measurement) -> str:
+        # a restarted sweep gives its trials new ids: the same settings and seeds are the same run
+        text = json.dumps([found.overrides, found.seeds], sort_keys=True)
+        return f"{self.folder.name}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def _strip(self, name: str, target: str, config: Config, found: Measurement) -> np.ndarray:
         masks = target.replace("pseudo_label_quality", "pseudo_masks").replace("_quality", "_masks")

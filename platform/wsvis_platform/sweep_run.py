@@ -19,6 +19,7 @@ from wsvis_platform.baselines import Baseline, best_baselines, measure_all
 from wsvis_platform.cluster import start_ray
 from wsvis_platform.config_files import write_config
 from wsvis_platform.console import Screen
+from wsvis_platform.doctor import preflight
 from wsvis_platform.materialise import Outcome
 from wsvis_platform.measure import Measurement
 from wsvis_platform.options import SweepOptions
@@ -75,11 +76,14 @@ def sweep_and_report(
         folder = output / "sweeps" / title
         folder.mkdir(parents=True, exist_ok=True)
         screen.line(f"{dataset.name}: {_describe(dataset)}; results go to {folder}")
-        stack.enter_context(
+        cluster = stack.enter_context(
             start_ray(address=options.address or None, num_cpus=options.workers or None)
         )
+        screen.line(f"{cluster.line()}; {preflight(output)}")
         record = stack.enter_context(
-            SweepRecord.open(options, name, title, preset, config, dataset, store, folder, target)
+            SweepRecord.open(
+                options, name, title, preset, config, dataset, store, folder, target, screen.warn
+            )
         )
 
         prepare_on = _preparer(config, options, store, screen)
@@ -129,8 +133,8 @@ def sweep_and_report(
                 )
             others = list(measured)
 
-        winner = best_of(trials, metric)
-        chosen = with_overrides(config, winner.measurement.overrides) if _won(winner) else config
+        winner = _best_measurement(trials, metric)
+        chosen = with_overrides(config, winner.overrides) if winner else config
         best_file = folder / "best_config.json"
         write_config(best_file, chosen)
         write_trials(folder / "trials.csv", trials)
@@ -144,16 +148,17 @@ def sweep_and_report(
                 held_out is not None,
             )
         )
-        if _won(winner):
-            screen.line(f"best: {setting_text(winner.measurement.overrides)}")
+        if winner:
+            screen.line(f"best: {setting_text(winner.overrides)}")
         screen.line(f"best configuration: {best_file}  (give it back with --config-file)")
         screen.line(f"tables and pictures: {folder}")
         screen.line(f"browse: {record.browse()}")
         screen.line(f"took {time.monotonic() - started:.0f} s")
 
 
-def _won(trial: Trial | None) -> bool:
-    return trial is not None and trial.measurement is not None
+def _best_measurement(trials: Sequence[Trial], metric: str) -> Measurement | None:
+    best = best_of(trials, metric)
+    return best.measurement if best else None
 
 
 def _load(config: Config, options: SweepOptions, screen: Screen) -> tuple[Dataset, Dataset | None]:
@@ -223,8 +228,8 @@ def _rows(
     where = {each.name: each.target for each in baselines}
     rows = [(name, where[name], found) for name, found in best.items()]
     settings = dict(fixed)
-    winner = best_of(trials, options.objective)
-    if not _won(winner):
+    winner = _best_measurement(trials, options.objective)
+    if winner is None:
         settings["the configuration given"] = {
             name: flatten(config)[name] for name in next(iter(fixed.values()), {})
         }
@@ -232,8 +237,8 @@ def _rows(
         config, [(target, o) for o in settings.values()], options.seeds, dataset, store
     )
     rows += [(name, target, found) for name, found in zip(settings, measured, strict=True)]
-    if winner is not None and winner.measurement is not None:
-        rows.append((BEST, target, winner.measurement))
+    if winner is not None:
+        rows.append((BEST, target, winner))
     return rows
 
 

@@ -86,6 +86,6 @@ def test_a_wrong_argument_is_one_line_that_names_it_and_the_cure(arguments, said
 def test_a_bad_config_file_is_named(tmp_path, content, said):
     file = tmp_path / "c.json"
     file.write_text(content)
-    with pytest.raises(InputError, match="c.json") as error:
+    with pytest.raises(InputError, match=r"c\.json") as error:
         parse("--config-file", str(file))
     assert said in str(error.value)

@@ -115,8 +115,8 @@ def test_every_trial_is_a_child_run_with_its_whole_configuration_and_lineage(swe
         assert len(run.data.tags["store.seed0.pseudo_masks"]) == 32
         assert run.data.tags["data_fingerprint"]
         files = [f.path for f in client.list_artifacts(run.info.run_id, "")]
-        assert any("strip.png" in path for path in files) or any(
-            "strip.png" in f.path
+        assert any("strip.jpg" in path for path in files) or any(
+            "strip.jpg" in f.path
             for path in files
             for f in client.list_artifacts(run.info.run_id, path)
         )
