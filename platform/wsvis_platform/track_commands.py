@@ -1,4 +1,4 @@
-"""``wsvis track`` and ``wsvis pictures``: frame predictions to tracks, and pictures of tracks.
+"""``wsvis track``: frame predictions to tracks; and pictures of results beside the ground truth.
 
 Predictions are a JSON list of ``{video_id, frame, category_id, score, segmentation}``, frames
 counted from 0, segmentations as RLE (compressed or not) or polygons: the format that ``wsvis

@@ -15,7 +15,7 @@ from wsvis.tracking.forest_path_cutting import (
     forest_path_cutting,
     rank_value,
 )
-from wsvis.tracking.reid import place_descriptors
+from wsvis.tracking.places import place_descriptors
 
 
 def random_tracklets(rng, count, length):

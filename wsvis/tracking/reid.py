@@ -16,7 +16,7 @@ from torch.nn import functional
 from wsvis.cam.backbones import Backbone
 from wsvis.cam.classifier import normalise_frames
 from wsvis.tracking.boxes import boxes_of
-from wsvis.types import FrameInstances, Rle
+from wsvis.types import FrameInstances
 
 
 def box_crops(
@@ -83,25 +83,3 @@ def reid_descriptors(
     backbone.train(training)
     ends = np.cumsum([len(one) for one in crops])[:-1]
     return np.split(np.concatenate(parts), ends)
-
-
-def place_descriptors(
-    detections: Sequence[FrameInstances], height: int, width: int
-) -> list[Float32[np.ndarray, "_ 4"]]:
-    """Centre and size of each box, in units of the frame's diagonal: where there is no ReID.
-
-    Objects of one clip stay near where they were, so this tells them apart better than nothing.
-    Ours; UnOVOST has no such fallback.
-
-    Args:
-        detections: of each frame.
-        height: rows of the frame.
-        width: columns of the frame.
-    """
-    return [_places(instances.masks, float(np.hypot(height, width))) for instances in detections]
-
-
-def _places(masks: Sequence[Rle], diagonal: float) -> np.ndarray:
-    boxes = boxes_of(masks)
-    centres, sizes = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    return (np.concatenate([centres, sizes], axis=1) / diagonal).astype(np.float32)

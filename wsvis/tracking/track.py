@@ -16,7 +16,7 @@ from wsvis.tracking.detections import Detection, selected, subset
 from wsvis.tracking.forest_path_cutting import forest_path_cutting
 from wsvis.tracking.iou_tracker import iou_tracks
 from wsvis.tracking.online import online_tracks
-from wsvis.tracking.reid import place_descriptors
+from wsvis.tracking.places import place_descriptors
 from wsvis.tracking.tracks import Scoring, Voting, tracks_of
 from wsvis.types import FrameInstances, Track
 
@@ -47,7 +47,7 @@ def track_video(
         backward_flow: T - 1 fields F_{t+1 -> t} in pixels of the frame, between the frames given;
             ``None``: nothing moves. The IoU tracker does not look at it.
         descriptors: for each frame a ReID vector per detection (forest only); ``None``: place and
-            size stand in (``reid.place_descriptors``).
+            size stand in (``places.place_descriptors``).
         method: forest: Forest Path Cutting (Liu et al. 2021, Sec. 4.2); online: MaskTrack R-CNN's
             association without its learned term; iou: box overlap alone.
         class_mode: vote: classes play no part in the tracking, then each track gets the class with
