@@ -19,7 +19,7 @@ from wsvis.irn.paths import pair_offsets, union_plan, window_size
 def affinity(boundary: Float[Tensor, "b h w"], radius: int) -> Float[Tensor, "b p m n"]:
     """How likely two pixels belong together: alpha_ij = 1 - max over k in Pi_ij of B(k).
 
-    Source: Liu et al. 2021, Sec. 3.1, Eq. 1 (from Ahn et al. 2019, Eq. 5). Symbols: B ->
+    Source: Liu et al. 2021, Sec. 3.1, Eq. 1 (from IRN, Ahn et al. 2019). Symbols: B ->
     ``boundary``, Pi_ij -> :func:`wsvis.irn.paths.line_cells`.
 
     Args:

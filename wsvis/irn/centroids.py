@@ -19,7 +19,7 @@ def centroids(
 ) -> Int64[Tensor, "f 2 h w"]:
     """The cell that each cell's displacements lead to: c <- clip(c + D(c)), again and again.
 
-    Ahn et al. 2019, Sec. 5.1, Eq. 9 (iterative refinement of the displacement field). Every cell
+    Ahn et al. 2019 (IRN), refinement of the displacement field as released. Every cell
     starts at itself; D between cells is bilinear; in the end c is rounded (halves to even).
 
     Args:
@@ -57,7 +57,7 @@ def instance_map(
 ) -> Int64[np.ndarray, "h w"]:
     """Which instance each cell belongs to, 0..I-1.
 
-    Ahn et al. 2019, Sec. 5.1: cells with a small displacement are near a centre; their 4-connected
+    Ahn et al. 2019 (IRN): cells with a small displacement are near a centre; their 4-connected
     components are the instances, and every cell belongs to the component at its centroid. Cells
     whose centroid has a large displacement share one more instance. Background is still in it.
 

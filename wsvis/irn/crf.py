@@ -39,8 +39,8 @@ def dense_crf(
 ) -> UInt8[Tensor, "f q H W"]:
     """Most likely labels of a fully connected CRF, by mean field.
 
-    Source: Kraehenbuehl & Koltun 2011, Eq. 1-5 and Algorithm 1; the parameters are those of IRN's
-    released code (Ahn et al. 2019, Sec. 5.1). With U the unary energies, each iteration sets
+    Source: Kraehenbuehl & Koltun 2011, Algorithm 1; the parameters are those of IRN's released
+    code. With U the unary energies, each iteration sets
 
         Q_i(l) ~ exp(-U_i(l) + w_s sum_j s_ij Q_j(l) + w_a sum_j a_ij Q_j(l))
         s_ij = exp(-|p_i - p_j|^2 / 2 sigma_s^2)

@@ -36,7 +36,7 @@ def instance_seeds(
 ) -> Seeds:
     """Each class's activation in each instance; those that are zero everywhere are left out.
 
-    Ahn et al. 2019, Sec. 5.2, Eq. 11.
+    Ahn et al. 2019 (IRN).
 
     Args:
         activation: CAM or f-CAM >= 0 on the grid of the instances, of order 1 (f-CAM saturated by

@@ -26,7 +26,7 @@ def refined_ir_labels(
 ) -> UInt8[np.ndarray, "T H W"]:
     """Sure classes, sure background and unsure pixels, after a CRF on both label maps.
 
-    Ahn et al. 2019, Sec. 3.2 as released: a CRF refines the labels at the strict threshold and
+    Ahn et al. 2019 (IRN) as released: a CRF refines the labels at the strict threshold and
     those at the lenient one; a class stands where the first has it, background where both have
     none, everything else is unsure.
 

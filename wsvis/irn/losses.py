@@ -36,7 +36,7 @@ class PairKinds:
 
 
 def pair_kinds(labels: UInt8[Tensor, "b h w"], radius: int) -> PairKinds:
-    """Positive and negative pairs of IR labels (P+ and P- of Ahn et al. 2019, Sec. 4.2).
+    """Positive and negative pairs of IR labels (P+ and P- of IRN).
 
     Args:
         labels: 0 background, c + 1 class, 255 unsure, on the grid of the boundary map.
@@ -58,7 +58,7 @@ def positive_affinity_loss(
 ) -> Float[Tensor, ""]:
     """Sum over positive pairs of -log(alpha + epsilon).
 
-    Ahn et al. 2019, Sec. 4.2, Eq. 6, the terms of P+ (background and foreground pairs are averaged
+    Ahn et al. 2019 (IRN), the terms of P+ (background and foreground pairs are averaged
     apart). Symbols: alpha -> ``affinity``.
     """
     return -_sum_over(torch.log(affinity + EPSILON), positive)
@@ -69,7 +69,7 @@ def negative_affinity_loss(
 ) -> Float[Tensor, ""]:
     """Sum over negative pairs of -log(1 + epsilon - alpha).
 
-    Ahn et al. 2019, Sec. 4.2, Eq. 6, the term of P-. Symbols: alpha -> ``affinity``.
+    Ahn et al. 2019 (IRN), the term of P-. Symbols: alpha -> ``affinity``.
     """
     return -_sum_over(torch.log(1 + EPSILON - affinity), negative)
 
@@ -79,7 +79,7 @@ def foreground_displacement_loss(
 ) -> Float[Tensor, ""]:
     """Sum over foreground pairs and both axes of |D(i) - D(j) - (j - i)|.
 
-    Ahn et al. 2019, Sec. 4.3, Eq. 3-4: two cells of one object point at the same centre,
+    Ahn et al. 2019 (IRN): two cells of one object point at the same centre,
     i + D(i) = j + D(j).
 
     Args:
@@ -100,7 +100,7 @@ def background_displacement_loss(
 ) -> Float[Tensor, ""]:
     """Sum over background pairs and both axes of |D(i) - D(j)|.
 
-    Ahn et al. 2019, Sec. 4.3, Eq. 5: background has no centre, so its displacement is constant.
+    Ahn et al. 2019 (IRN): background has no centre, so its displacement is constant.
     """
     difference = _displacement_difference(displacement, radius)
     return _sum_over(difference.abs().sum(1), background)

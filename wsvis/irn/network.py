@@ -24,7 +24,7 @@ Taps = tuple[Tensor, ...]
 class Irn(nn.Module):
     """Boundary likelihood and displacement to the object's centre, every 4 pixels.
 
-    Ahn et al. 2019, Sec. 4 and Fig. 3, in the layout of the released code (with ResNet-50 exactly
+    Ahn et al. 2019 (IRN), in the layout of the released code (with ResNet-50 exactly
     that one): every stage goes through a 1x1 convolution, GroupNorm, bilinear upsampling and ReLU.
 
     Differs from it: stages finer than 4 pixels (ours of stride 2) are averaged to the grid first.

@@ -108,7 +108,7 @@ def total_loss(
 ) -> tuple[Float[Tensor, ""], Float[Tensor, " 6"]]:
     """(L_pos + L_neg) / 2 + (L_dp_fg + L_dp_bg) / 2 + w L_flow, each a mean over its pairs.
 
-    Ahn et al. 2019, Sec. 4.4, Eq. 7, with L_pos the mean of its background and foreground means;
+    Ahn et al. 2019 (IRN), with L_pos the mean of its background and foreground means;
     Liu et al. 2021, Sec. 3.2: "the above loss and the original losses in IRN" (no weight given).
 
     The means are over the pairs of the whole batch of all workers: each worker divides its own sum

@@ -1,6 +1,6 @@
 """Which pixel pairs are compared, and the pixels on the line between the two.
 
-IRN (Ahn et al. 2019, Sec. 4.1) compares every pair closer than a radius. Each unordered pair is
+IRN (Ahn et al. 2019) compares every pair closer than a radius. Each unordered pair is
 kept once, as a source pixel and an offset (dy, dx) in the half plane dy > 0 or (dy = 0, dx > 0).
 A pair at the rim of the image is simply absent: the source window leaves ``radius - 1`` cells free
 at the bottom, left and right, so that every offset of every source stays inside.

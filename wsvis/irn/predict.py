@@ -89,7 +89,7 @@ def pseudo_labels(
 ) -> list[FramePseudoLabels]:
     """Instances and semantic labels of every frame of a video, both from one walk.
 
-    Ahn et al. 2019, Sec. 5; Liu et al. 2021, Sec. 3.2 replaces the CAM by f-CAM.
+    Ahn et al. 2019 (IRN); Liu et al. 2021, Sec. 3.2 replaces the CAM by f-CAM.
 
     Args:
         model: trained, with its mean displacement set.

@@ -33,7 +33,7 @@ def random_walk(
 ) -> Float[Tensor, "f k h w"]:
     """Seeds after ``steps`` steps of the walk whose steps prefer high affinity.
 
-    Source: Ahn et al. 2019, Sec. 5.2, Eq. 12-13; Liu et al. 2021, Sec. 3.1 uses it unchanged.
+    Source: Ahn et al. 2019 (IRN); Liu et al. 2021, Sec. 3.1 uses it unchanged.
     x = (M (1 - B)) T^t with T = A^beta D^-1 (element-wise power, D its column sums, A_ii = 1), so
     every cell becomes a weighted mean of its neighbourhood: a constant stays what it is. Symbols:
     M -> ``seeds``, B -> ``boundary``, A -> Eq. 1 with everything outside the grid taken as

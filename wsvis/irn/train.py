@@ -48,7 +48,7 @@ def train_irn(
 ) -> dict[str, float]:
     """Train ``model`` in place: IRN with flow_boundary_weight 0, flowIRN with 1.
 
-    Ahn et al. 2019, Sec. 5.1 as its released code runs, and Liu et al. 2021, Sec. 4.2: SGD whose
+    Ahn et al. 2019 (IRN) as its released code runs, and Liu et al. 2021, Sec. 4.2: SGD whose
     rate falls as (1 - step / steps)^0.9. AdamW (the same fall) suits small data on small machines.
 
     Args:
@@ -147,7 +147,7 @@ def set_mean_displacement(
 ) -> Float[Tensor, " 2"]:
     """Mean of D over the cells of the training frames, which the model then subtracts (mean shift).
 
-    Ahn et al. 2019, Sec. 4.3: a constant added to every displacement costs the losses nothing, so
+    Ahn et al. 2019 (IRN): a constant added to every displacement costs the losses nothing, so
     it is taken out after training.
 
     Differs from IRN's code: cells around the frame on the canvas do not count.
