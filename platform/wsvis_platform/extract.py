@@ -25,8 +25,9 @@ from ray.data import ActorPoolStrategy
 
 from wsvis.config import Config
 from wsvis.types import Video
-from wsvis_platform.materialise import Row, Runner, VideoWorker
+from wsvis_platform.materialise import Runner
 from wsvis_platform.store import Store
+from wsvis_platform.video_worker import Row, VideoWorker
 
 _GPU_STAGES = frozenset({"cam", "flow"})
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,13 +16,13 @@ from typing import Any
 from wsvis.config import Config
 from wsvis.config_checks import config_slice
 from wsvis.errors import InputError
-from wsvis.payload import Payload
 from wsvis.pipeline import BY_NAME, needed, stage_keys
 from wsvis.seeds import stage_seed
 from wsvis.stage import Stage
 from wsvis.types import Dataset, Report, Video
 from wsvis_platform.leases import lease
 from wsvis_platform.store import WHOLE, CorruptEntryError, Store
+from wsvis_platform.video_worker import Row, StoreInputs, VideoWorker
 
 Progress = Callable[[str, int, int], None]
 """Stage name, videos done, videos in all."""
@@ -46,78 +45,6 @@ class Outcome:
         what = "1 result" if BY_NAME[self.stage].whole else f"{self.items} videos"
         bad = f", {self.quarantined} quarantined" if self.quarantined else ""
         return f"{self.stage}: {self.status} {what}{bad} [{self.key[:8]}] {self.seconds:.1f} s"
-
-
-@dataclass(frozen=True)
-class Row:
-    """What became of one video in one attempt."""
-
-    video: str
-    status: str
-    """done, quarantined or corrupt."""
-    detail: str = ""
-    corrupt: tuple[str, str, str] | None = None
-    """stage, key and item of the corrupt input."""
-
-
-class StoreInputs:
-    """Reads the stages before a stage from the store."""
-
-    def __init__(self, store: Store, keys: Mapping[str, str]) -> None:
-        self.store, self.keys = store, keys
-
-    def whole(self, stage: str) -> Payload:
-        """Result of a whole-data-set stage."""
-        return self.store.read(stage, self.keys[stage], WHOLE)
-
-    def video(self, stage: str, video_id: str) -> Payload | None:
-        """Result of a per-video stage; ``None`` where that video is quarantined."""
-        try:
-            return self.store.read(stage, self.keys[stage], video_id)
-        except KeyError:
-            return None
-
-
-class VideoWorker:
-    """Runs one per-video stage: set up once (a network is loaded), then video after video."""
-
-    def __init__(self, stage: str, config: Config, store: Store, keys: Mapping[str, str]) -> None:
-        self.stage = BY_NAME[stage]
-        self.store, self.key, self.inputs = store, keys[stage], StoreInputs(store, keys)
-        assert self.stage.per_video is not None
-        wholes = {n: self.inputs.whole(n) for n in self.stage.inputs if BY_NAME[n].whole}
-        self.video_inputs = [n for n in self.stage.inputs if BY_NAME[n].per_video]
-        self.process = self.stage.per_video(config, wholes)
-
-    def run(self, video: Video) -> Row:
-        """Compute and stage one video. Its failure is its own: the reason is kept, others go on."""
-        try:
-            inputs: dict[str, Payload] = {}
-            for name in self.video_inputs:
-                payload = self.inputs.video(name, video.id)
-                if payload is None:
-                    raise InputError(f"{video.id}: has no {name}")
-                inputs[name] = payload
-            self.store.stage_item(self.stage.name, self.key, video.id, self.process(video, inputs))
-            return Row(video.id, "done")
-        except CorruptEntryError as error:
-            return Row(video.id, "corrupt", str(error), (error.stage, error.key, error.item))
-        except OSError as error:
-            if error.errno == 28:
-                raise  # a full disk is nobody's video
-            return self._quarantine(video, error)
-        except Exception as error:
-            return self._quarantine(video, error)
-
-    def _quarantine(self, video: Video, error: Exception) -> Row:
-        if isinstance(error, InputError):
-            reason = str(error)
-        else:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
-            reason = f"{type(error).__name__}: {error} ({where})".replace("\n", " ")
-        self.store.quarantine(self.stage.name, self.key, video.id, reason)
-        return Row(video.id, "quarantined", reason)
 
 
 Runner = Callable[

@@ -16,8 +16,8 @@ from wsvis.flow.stages import decoded_flow
 from wsvis.payload import payload_to_instances
 from wsvis.types import Dataset, FrameInstances, Video
 from wsvis.viz.strips import cam_strip, stack_strips
-from wsvis_platform.materialise import StoreInputs
 from wsvis_platform.store import Store
+from wsvis_platform.video_worker import StoreInputs
 
 
 def chosen_frames(dataset: Dataset, count: int = 4) -> list[tuple[int, int]]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
-from wsvis.data.load import load_dataset
-from wsvis.errors import InputError
 from wsvis.pipeline import check_settings
 from wsvis.types import Dataset
 from wsvis_platform.baselines import Baseline, best_baselines, measure_all
@@ -26,6 +23,7 @@ from wsvis_platform.options import SweepOptions
 from wsvis_platform.prepare import prepare as prepare_stages
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial, best_of, run_trials
+from wsvis_platform.sweep_data import classifier_line, describe, load_both, save_held_out
 from wsvis_platform.sweep_record import BEST, SweepRecord
 from wsvis_platform.sweep_report import (
     result_table,
@@ -68,14 +66,16 @@ def sweep_and_report(
     started = time.monotonic()
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(Screen())
-        dataset, held_out = _load(config, options, screen)
+        dataset, held_out = load_both(config, options, screen)
         check_settings(config, dataset)
         output = Path(options.output)
         store = Store(output / "store")
         title = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         folder = output / "sweeps" / title
         folder.mkdir(parents=True, exist_ok=True)
-        screen.line(f"{dataset.name}: {_describe(dataset)}; results go to {folder}")
+        screen.line(f"{dataset.name}: {describe(dataset)}; results go to {folder}")
+        if held_out is not None:
+            save_held_out(config, folder)
         cluster = stack.enter_context(
             start_ray(address=options.address or None, num_cpus=options.workers or None)
         )
@@ -120,7 +120,8 @@ def sweep_and_report(
         rows = _rows(config, options, fixed, baselines, best, trials, target, dataset, store)
         others: list[Measurement | None] = [None] * len(rows)
         if held_out is not None:
-            prepare_on(held_out, prepare, dataset)
+            prepare_on(held_out, (*prepare, "classifier_quality"), dataset)
+            screen.line(classifier_line(config, options, held_out, dataset, store))
             with screen.bar("held-out clips") as bar:
                 measured = measure_all(
                     config,
@@ -159,23 +160,6 @@ def sweep_and_report(
 def _best_measurement(trials: Sequence[Trial], metric: str) -> Measurement | None:
     best = best_of(trials, metric)
     return best.measurement if best else None
-
-
-def _load(config: Config, options: SweepOptions, screen: Screen) -> tuple[Dataset, Dataset | None]:
-    """The training videos, and the validation videos where there is a split."""
-    dataset = load_dataset(config.data)
-    if not options.held_out or config.data.split != "train":
-        return dataset, None
-    try:
-        return dataset, load_dataset(replace(config.data, split="val"))
-    except InputError as error:
-        screen.warn(f"nothing is held out: {error}")
-        return dataset, None
-
-
-def _describe(dataset: Dataset) -> str:
-    frames = sum(video.length for video in dataset.videos)
-    return f"{len(dataset.videos)} videos, {frames} frames, {len(dataset.classes)} classes"
 
 
 def _preparer(config: Config, options: SweepOptions, store: Store, screen: Screen) -> Any:

@@ -12,7 +12,7 @@ from wsvis.errors import InputError
 from wsvis.payload import Payload
 from wsvis.stage import Stage
 from wsvis.types import Dataset, SyntheticSource, Video
-from wsvis_platform import materialise
+from wsvis_platform import materialise, video_worker
 from wsvis_platform.materialise import Materialiser
 from wsvis_platform.store import Store
 
@@ -66,6 +66,7 @@ def made_up_stages(monkeypatch):
     monkeypatch.setattr(pipeline, "STAGES", STAGES)
     monkeypatch.setattr(pipeline, "BY_NAME", names)
     monkeypatch.setattr(materialise, "BY_NAME", names)
+    monkeypatch.setattr(video_worker, "BY_NAME", names)
 
 
 def run(store, overrides=None, data=DATA, target="second"):
@@ -168,6 +169,7 @@ def test_per_video_work_never_sees_the_ground_truth(tmp_path, monkeypatch):
     data = dataclasses.replace(
         DATA, videos=tuple(dataclasses.replace(v, instances=()) for v in DATA.videos)
     )
-    monkeypatch.setattr(materialise, "BY_NAME", {"first": stages[0]})
+    for module in (materialise, video_worker):
+        monkeypatch.setattr(module, "BY_NAME", {"first": stages[0]})
     run(Store(tmp_path), data=data, target="first")
     assert seen == [None, None, None]

@@ -1,0 +1,86 @@
+"""One per-video stage at work: inputs from the store, one video, the result back into the store."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wsvis.config import Config
+from wsvis.errors import InputError
+from wsvis.payload import Payload
+from wsvis.pipeline import BY_NAME
+from wsvis.types import Video
+from wsvis_platform.store import WHOLE, CorruptEntryError, Store
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one video in one attempt."""
+
+    video: str
+    status: str
+    """done, quarantined or corrupt."""
+    detail: str = ""
+    corrupt: tuple[str, str, str] | None = None
+    """stage, key and item of the corrupt input."""
+
+
+class StoreInputs:
+    """Reads the stages before a stage from the store."""
+
+    def __init__(self, store: Store, keys: Mapping[str, str]) -> None:
+        self.store, self.keys = store, keys
+
+    def whole(self, stage: str) -> Payload:
+        """Result of a whole-data-set stage."""
+        return self.store.read(stage, self.keys[stage], WHOLE)
+
+    def video(self, stage: str, video_id: str) -> Payload | None:
+        """Result of a per-video stage; ``None`` where that video is quarantined."""
+        try:
+            return self.store.read(stage, self.keys[stage], video_id)
+        except KeyError:
+            return None
+
+
+class VideoWorker:
+    """Runs one per-video stage: set up once (a network is loaded), then video after video."""
+
+    def __init__(self, stage: str, config: Config, store: Store, keys: Mapping[str, str]) -> None:
+        self.stage = BY_NAME[stage]
+        self.store, self.key, self.inputs = store, keys[stage], StoreInputs(store, keys)
+        assert self.stage.per_video is not None
+        wholes = {n: self.inputs.whole(n) for n in self.stage.inputs if BY_NAME[n].whole}
+        self.video_inputs = [n for n in self.stage.inputs if BY_NAME[n].per_video]
+        self.process = self.stage.per_video(config, wholes)
+
+    def run(self, video: Video) -> Row:
+        """Compute and stage one video. Its failure is its own: the reason is kept, others go on."""
+        try:
+            inputs: dict[str, Payload] = {}
+            for name in self.video_inputs:
+                payload = self.inputs.video(name, video.id)
+                if payload is None:
+                    raise InputError(f"{video.id}: has no {name}")
+                inputs[name] = payload
+            self.store.stage_item(self.stage.name, self.key, video.id, self.process(video, inputs))
+            return Row(video.id, "done")
+        except CorruptEntryError as error:
+            return Row(video.id, "corrupt", str(error), (error.stage, error.key, error.item))
+        except OSError as error:
+            if error.errno == 28:
+                raise  # a full disk is nobody's video
+            return self._quarantine(video, error)
+        except Exception as error:
+            return self._quarantine(video, error)
+
+    def _quarantine(self, video: Video, error: Exception) -> Row:
+        if isinstance(error, InputError):
+            reason = str(error)
+        else:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
+            reason = f"{type(error).__name__}: {error} ({where})".replace("\n", " ")
+        self.store.quarantine(self.stage.name, self.key, video.id, reason)
+        return Row(video.id, "quarantined", reason)
