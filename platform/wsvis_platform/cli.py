@@ -28,6 +28,11 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str, str]] = {
         "Cityscapes instance-level AP",
     ),
     ("evaluate", "tc"): ("evaluate_commands", "evaluate_tc", "temporal consistency"),
+    ("evaluate", "pictures"): (
+        "track_commands",
+        "draw_results",
+        "films, contact sheets, curves; worst first",
+    ),
     ("export",): ("evaluate_commands", "export_zip", "the benchmark server's zip"),
     ("track",): ("track_commands", "track", "frame predictions to tracks"),
 }

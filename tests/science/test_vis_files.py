@@ -188,6 +188,8 @@ def entry(**members):
 BAD_RESULTS = [
     (b"", "results.json: is empty"),
     (b'{"a": [1]}', "results.json: must be a list"),
+    (b'{"a": 1}', "results.json: must be a list"),
+    (b"{}", "results.json: must be a list"),
     (b"3", "neither a list nor an object"),
     (b'[{"video_id": 5}]', "result 0: category_id is None"),
     (b"[7]", "result 0: is no object"),

@@ -43,11 +43,9 @@ def open_frame_results(path: Path, truth: VisTruth) -> Places:
         InputError: one line that names the file, the entry and the cure.
     """
     places: dict[int, list[Place]] = defaultdict(list)
-    for number, element in enumerate(elements(path)):
+    for number, element in enumerate(elements(path, "predictions [{video_id, ...}, ...]")):
         where = f"{path}: result {number}"
         entry = element.value
-        if element.member is not None:
-            raise InputError(f"{path}: must be a list of predictions [{{video_id, ...}}, ...]")
         if isinstance(entry, dict) and "segmentations" in entry:
             video_id, category, frames = track_summary(where, entry)
             check_track(where, truth.videos, truth.labels, video_id, category, frames)

@@ -30,8 +30,13 @@ class Element:
     end: int
 
 
-def elements(path: Path) -> Iterator[Element]:
+def elements(path: Path, must_be_list_of: str = "") -> Iterator[Element]:
     """The elements in the order of the file. Members that are no arrays are passed over.
+
+    Args:
+        path: the file.
+        must_be_list_of: when given, a file that is an object instead of one array is refused; names
+            what the array should hold.
 
     Raises:
         InputError: the file is absent, empty or no JSON.
@@ -39,7 +44,7 @@ def elements(path: Path) -> Iterator[Element]:
     try:
         with open(path, "rb") as file:
             scanner = _Scanner(file, path)
-            yield from _walk(scanner)
+            yield from _walk(scanner, must_be_list_of)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except RecursionError:
@@ -56,11 +61,13 @@ def reread(path: Path, places: list[tuple[int, int]]) -> list[Any]:
         return values
 
 
-def _walk(scanner: _Scanner) -> Iterator[Element]:
+def _walk(scanner: _Scanner, must_be_list_of: str) -> Iterator[Element]:
     start = scanner.peek()
     if start == "[":
         yield from _array(scanner, None)
     elif start == "{":
+        if must_be_list_of:
+            raise InputError(f"{scanner.path}: must be a list of {must_be_list_of}")
         for _ in scanner.items("{", "}"):
             member, _, _ = scanner.value()
             if not isinstance(member, str):

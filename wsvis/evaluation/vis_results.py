@@ -32,10 +32,8 @@ def open_results(path: Path, truth: VisTruth) -> Iterator[partial[VideoTracks]]:
         InputError: one line that names the file, the entry and the cure.
     """
     places: dict[int, list[Place]] = defaultdict(list)
-    for number, element in enumerate(elements(path)):
+    for number, element in enumerate(elements(path, "tracks [{video_id, ...}, ...]")):
         where = f"{path}: result {number}"
-        if element.member is not None:
-            raise InputError(f"{path}: must be a list of tracks [{{video_id, ...}}, ...]")
         video_id, category, frames = track_summary(where, element.value)
         check_track(where, truth.videos, truth.labels, video_id, category, frames)
         check_score(where, element.value)
