@@ -325,7 +325,8 @@ def test_a_place_that_cannot_be_written_is_named(files, tmp_path):
 
 
 def test_errors_come_whole_from_other_processes(files):
-    files.write(truth(), BAD_RESULTS[15][0])
+    wrong_size = next(content for content, said in BAD_RESULTS if "RLE size" in said)
+    files.write(truth(), wrong_size)
     opened = open_truth(files.truth)
     with pytest.raises(InputError, match="result 1, frame 1: RLE size"):
         video_ap(open_results(files.results, opened), 2, processes=2)
