@@ -68,12 +68,12 @@ def sweep_and_report(
         screen = stack.enter_context(Screen())
         dataset, held_out = load_both(config, options, screen)
         check_settings(config, dataset)
-        output = Path(options.output)
+        output = Path(options.output).resolve()  # Ray and MLflow want absolute paths
         store = Store(output / "store")
         title = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         folder = output / "sweeps" / title
         folder.mkdir(parents=True, exist_ok=True)
-        screen.line(f"{dataset.name}: {describe(dataset)}; results go to {folder}")
+        screen.line(f"{dataset.name}: {describe(dataset)}; results go to {_shown(folder)}")
         if held_out is not None:
             save_held_out(config, folder)
         cluster = stack.enter_context(
@@ -151,10 +151,16 @@ def sweep_and_report(
         )
         if winner:
             screen.line(f"best: {setting_text(winner.overrides)}")
-        screen.line(f"best configuration: {best_file}  (give it back with --config-file)")
-        screen.line(f"tables and pictures: {folder}")
+        screen.line(f"best configuration: {_shown(best_file)}  (give it back with --config-file)")
+        screen.line(f"tables and pictures: {_shown(folder)}")
         screen.line(f"browse: {record.browse()}")
         screen.line(f"took {time.monotonic() - started:.0f} s")
+
+
+def _shown(path: Path) -> Path:
+    """Relative to where the user stands, when it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _best_measurement(trials: Sequence[Trial], metric: str) -> Measurement | None:
@@ -176,6 +182,9 @@ def _preparer(config: Config, options: SweepOptions, store: Store, screen: Scree
 
             def training(rows: Mapping[str, Mapping[str, float]]) -> None:
                 for name, numbers in rows.items():
+                    if numbers.get("step") == numbers.get("steps"):
+                        bars.finish(name)
+                        continue
                     note = f"loss {numbers['loss']:.3f}" if "loss" in numbers else ""
                     total = int(numbers.get("steps", 0))
                     bars.update(name, int(numbers.get("step", 0)), total, note)
