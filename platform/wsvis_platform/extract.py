@@ -15,7 +15,7 @@ import os
 import pickle
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,9 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy
 
-from wsvis.config import Config
-from wsvis.types import Video
 from wsvis_platform.materialise import Runner
 from wsvis_platform.store import Store
-from wsvis_platform.video_worker import Row, VideoWorker
+from wsvis_platform.video_worker import Row, Task, VideoWorkers
 
 _GPU_STAGES = frozenset({"cam", "flow"})
 
@@ -35,19 +33,14 @@ _GPU_STAGES = frozenset({"cam", "flow"})
 class _ExtractionActor:
     """What lives in each actor of the pool."""
 
-    def __init__(
-        self,
-        stage: str,
-        config: Config,
-        root: str,
-        keys: Mapping[str, str],
-        threads: int,
-    ) -> None:
-        self.worker = VideoWorker(stage, config, Store(Path(root)), keys)
-        limit_threads(threads)  # one actor per core: threads inside would fight each other
+    def __init__(self, stage: str, root: str, threads: int) -> None:
+        self.workers = VideoWorkers(stage, Store(Path(root)))
+        self.threads = threads
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        result = self.worker.run(pickle.loads(row["video"]))
+        task: Task = pickle.loads(row["task"])
+        limit_threads(self.threads)  # one actor per core: threads inside would fight each other
+        result = self.workers.run(task)
         corrupt = list(result.corrupt) if result.corrupt else ["", "", ""]
         return {**dataclasses.asdict(result), "corrupt": corrupt, "pid": os.getpid()}
 
@@ -72,29 +65,20 @@ def ray_data_runner(
         gpus_per_worker: GPUs an actor of a network stage holds.
     """
 
-    def run(
-        stage: str,
-        config: Config,
-        videos: Sequence[Video],
-        store: Store,
-        keys: Mapping[str, str],
-        told: Callable[[Row], None],
-    ) -> None:
+    def run(stage: str, tasks: Sequence[Task], store: Store, told: Callable[[Row], None]) -> None:
         gpus = gpus_per_worker if stage in _GPU_STAGES else 0
         have = ray.cluster_resources()
         room = have.get("GPU", 0) / gpus if gpus else have.get("CPU", 1) / cpus_per_worker
-        size = min(workers or max(int(room), 1), len(videos))
+        size = min(workers or max(int(room), 1), len(tasks))
         _quiet_context()
         rows = ray.data.from_items(
-            [{"video": pickle.dumps(video)} for video in videos],
-            override_num_blocks=len(videos),
+            [{"task": pickle.dumps(task)} for task in tasks],
+            override_num_blocks=len(tasks),
         ).map(
             _ExtractionActor,  # pyright: ignore[reportArgumentType]
             fn_constructor_kwargs={
                 "stage": stage,
-                "config": config,
                 "root": str(store.root),
-                "keys": dict(keys),
                 "threads": max(int(cpus_per_worker), 1),
             },
             compute=ActorPoolStrategy(min_size=1, max_size=size, initial_size=size),

@@ -7,6 +7,7 @@ is reopened without it, and only that item is computed again.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,10 +20,10 @@ from wsvis.errors import InputError
 from wsvis.pipeline import BY_NAME, needed, stage_keys
 from wsvis.seeds import stage_seed
 from wsvis.stage import Stage
-from wsvis.types import Dataset, Report, Video
+from wsvis.types import Dataset, Report
 from wsvis_platform.leases import lease
 from wsvis_platform.store import WHOLE, CorruptEntryError, Store
-from wsvis_platform.video_worker import Row, StoreInputs, VideoWorker
+from wsvis_platform.video_worker import Row, StoreInputs, Task, VideoWorkers
 
 Progress = Callable[[str, int, int], None]
 """Stage name, videos done, videos in all."""
@@ -47,24 +48,15 @@ class Outcome:
         return f"{self.stage}: {self.status} {what}{bad} [{self.key[:8]}] {self.seconds:.1f} s"
 
 
-Runner = Callable[
-    [str, Config, Sequence[Video], Store, Mapping[str, str], Callable[[Row], None]], None
-]
-"""Stage name, config, videos to do, store, keys, and whom to tell about each finished video."""
+Runner = Callable[[str, Sequence[Task], Store, Callable[[Row], None]], None]
+"""Stage name, what to do, store, and whom to tell about each finished video."""
 
 
-def run_here(
-    stage: str,
-    config: Config,
-    videos: Sequence[Video],
-    store: Store,
-    keys: Mapping[str, str],
-    told: Callable[[Row], None],
-) -> None:
+def run_here(stage: str, tasks: Sequence[Task], store: Store, told: Callable[[Row], None]) -> None:
     """The plain runner: one video after another in this process."""
-    worker = VideoWorker(stage, config, store, keys)
-    for video in videos:
-        told(worker.run(video))
+    workers = VideoWorkers(stage, store)
+    for task in tasks:
+        told(workers.run(task))
 
 
 @dataclass
@@ -156,6 +148,39 @@ class Materialiser:
     def _run_videos(
         self, stage: Stage, config: Config, dataset: Dataset, keys: Mapping[str, str]
     ) -> None:
+        tasks = self._todo(stage, config, dataset, keys)
+        self._run_tasks(stage, tasks, len(dataset.videos))
+
+    def stage_together(
+        self, name: str, runs: Sequence[tuple[Config, Dataset, Mapping[str, str]]]
+    ) -> None:
+        """Compute the videos of several entries of one stage as one job, without completing them.
+
+        Workers then start once for all of them; :meth:`ensure` finds every item there. The inputs
+        must be complete.
+
+        Args:
+            name: a per-video stage.
+            runs: configuration, data and keys of each entry.
+        """
+        stage = BY_NAME[name]
+        by_key = {keys[name]: (config, dataset, keys) for config, dataset, keys in runs}
+        with contextlib.ExitStack() as held:
+            tasks: list[Task] = []
+            total = 0
+            # always in one order: two drivers that ask for the same entries cannot block each other
+            for key in sorted(by_key):
+                held.enter_context(lease(self.store, key))
+                if self.store.manifest(name, key) is None:
+                    total += len(by_key[key][1].videos)
+                    tasks += self._todo(stage, *by_key[key])
+            with contextlib.suppress(CorruptEntryError):  # ensure() repairs what it meets again
+                self._run_tasks(stage, tasks, total)
+
+    def _todo(
+        self, stage: Stage, config: Config, dataset: Dataset, keys: Mapping[str, str]
+    ) -> list[Task]:
+        """The videos still to do; those without input are set aside with the input's reason."""
         key = keys[stage.name]
         have = self.store.staged(stage.name, key)
         usable = {video.id for video in _usable(stage, dataset, self.store, keys).videos}
@@ -164,12 +189,14 @@ class Materialiser:
                 reason = _why_unusable(stage, video.id, self.store, keys)
                 self.store.quarantine(stage.name, key, video.id, reason)
         # annotations are for measuring only: the methods never see them
-        todo = [
-            replace(video, instances=None)
+        return [
+            Task(config, keys, replace(video, instances=None))
             for video in dataset.videos
             if video.id in usable and video.id not in have
         ]
-        total, done = len(dataset.videos), len(dataset.videos) - len(todo)
+
+    def _run_tasks(self, stage: Stage, tasks: Sequence[Task], total: int) -> None:
+        done = total - len(tasks)
         corrupt: list[Row] = []
 
         def told(row: Row) -> None:
@@ -180,8 +207,8 @@ class Materialiser:
             if self.progress:
                 self.progress(stage.name, done, total)
 
-        if todo:
-            self.runner(stage.name, config, todo, self.store, keys, told)
+        if tasks:
+            self.runner(stage.name, tasks, self.store, told)
         if corrupt:
             assert corrupt[0].corrupt is not None
             name, key, item = corrupt[0].corrupt

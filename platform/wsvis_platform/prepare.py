@@ -93,12 +93,17 @@ def prepare(
     givens = [_given(each, trained_on) for each in configs]
     for stage in needed(targets, givens[0] or ()):
         if stage.whole is None:
+            keys = [
+                stage_keys(each, dataset, [stage.name], given)
+                for each, given in zip(configs, givens, strict=True)
+            ]
+            runs = [(each, dataset, key) for each, key in zip(configs, keys, strict=True)]
+            here.stage_together(stage.name, runs)
             # seeds that do not reach this stage share its key: the second asks for nothing
             seen: set[str] = set()
-            for each, given in zip(configs, givens, strict=True):
-                key = stage_keys(each, dataset, [stage.name], given)[stage.name]
-                if key not in seen:
-                    seen.add(key)
+            for each, given, key in zip(configs, givens, keys, strict=True):
+                if key[stage.name] not in seen:
+                    seen.add(key[stage.name])
                     outcomes = here.ensure(each, dataset, [stage.name], given)[1]
                     if told:
                         told(outcomes[-1])

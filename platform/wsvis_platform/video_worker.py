@@ -15,6 +15,15 @@ from wsvis_platform.store import WHOLE, CorruptEntryError, Store
 
 
 @dataclass(frozen=True)
+class Task:
+    """One video to compute under one configuration."""
+
+    config: Config
+    keys: Mapping[str, str]
+    video: Video
+
+
+@dataclass(frozen=True)
 class Row:
     """What became of one video in one attempt."""
 
@@ -84,3 +93,18 @@ class VideoWorker:
             reason = f"{type(error).__name__}: {error} ({where})".replace("\n", " ")
         self.store.quarantine(self.stage.name, self.key, video.id, reason)
         return Row(video.id, "quarantined", reason)
+
+
+class VideoWorkers:
+    """Workers of one stage, set up when a configuration first comes by."""
+
+    def __init__(self, stage: str, store: Store) -> None:
+        self.stage, self.store = stage, store
+        self.ready: dict[str, VideoWorker] = {}
+
+    def run(self, task: Task) -> Row:
+        """Compute and stage one video."""
+        key = task.keys[self.stage]
+        if key not in self.ready:
+            self.ready[key] = VideoWorker(self.stage, task.config, self.store, task.keys)
+        return self.ready[key].run(task.video)

@@ -173,3 +173,25 @@ def test_per_video_work_never_sees_the_ground_truth(tmp_path, monkeypatch):
         monkeypatch.setattr(module, "BY_NAME", {"first": stages[0]})
     run(Store(tmp_path), data=data, target="first")
     assert seen == [None, None, None]
+
+
+def test_several_entries_of_a_stage_run_as_one_job_and_are_then_only_completed(tmp_path):
+    store, jobs = Store(tmp_path), []
+
+    def runner(stage, tasks, store, told):
+        jobs.append((stage, len(tasks)))
+        materialise.run_here(stage, tasks, store, told)
+
+    here = Materialiser(store, runner)
+    configs = [with_overrides(Config(), {"fcam.amplification": a}) for a in (2.0, 3.0, 3.0)]
+    keys = [pipeline.stage_keys(config, DATA, ["second"]) for config in configs]
+    here.ensure(configs[0], DATA, ["total"])
+    jobs.clear()
+    here.stage_together("second", [(c, DATA, k) for c, k in zip(configs, keys, strict=True)])
+    assert jobs == [("second", 6)]  # 2 settings x 3 videos: the third asks for what the second does
+    for config, key in zip(configs, keys, strict=True):
+        here.ensure(config, DATA, ["second"])
+        # (0 + 1 + 2) * 3 = 9, plus 2 * A for v2
+        expected = 9 + 2 * config.fcam.amplification
+        assert store.read("second", key["second"], "v2").arrays["x"][0] == expected
+    assert jobs == [("second", 6)]
