@@ -101,7 +101,8 @@ class SweepRecord:
                 status="FAILED",
             )
             return
-        self._child(f"trial {trial.id[-5:]}", self._identity(found), self.target, found, None)
+        name = f"trial {trial.id[-5:]}"
+        self._child(name, self._identity(found), self.target, found, None, trial.seconds)
 
     def results(
         self,
@@ -143,6 +144,7 @@ class SweepRecord:
         target: str,
         found: Measurement,
         other: Measurement | None,
+        seconds: float = 0.0,
     ) -> None:
         config = with_overrides(replace(self.config, seed=found.seeds[0]), found.overrides)
         metrics = found.summary()
@@ -172,6 +174,7 @@ class SweepRecord:
             },
             pictures={"strip.jpg": strip},  # a PNG would take longer than all the rest
             status="FINISHED",
+            seconds=seconds,
         )
 
     def _identity(self, found: Measurement) -> str:
