@@ -19,8 +19,8 @@ import tyro
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wsvis.cam.backbone_weights import write_whole
 from wsvis.cam.backbones import build_backbone
+from wsvis.data.atomic import write_bytes
 from wsvis.data.stills import CLASS_COUNT, stills
 from wsvis.payload import Payload, to_bytes
 
@@ -99,7 +99,7 @@ def main(
         if not name.endswith("num_batches_tracked")
     }
     out.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(out, to_bytes(Payload(arrays, data)))
+    write_bytes(out, to_bytes(Payload(arrays, data)))
     print(f"held-out accuracy {accuracy:.3f}; wrote {out} ({out.stat().st_size / 1e6:.2f} MB)")
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
+from wsvis.data.atomic import write_text
 from wsvis.errors import InputError
 
 
 def write_config(path: Path, config: Config) -> None:
     """The whole configuration under its dotted names; give it back with ``--config-file``."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(flatten(config), indent=1) + "\n")
-    os.replace(temporary, path)
+    write_text(path, json.dumps(flatten(config), indent=1) + "\n")
 
 
 def read_config(path: str | Path, base: Config) -> Config:

@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wsvis.data.atomic import write_bytes
 from wsvis.errors import InputError
 from wsvis.payload import Payload, from_bytes, to_bytes
 
@@ -125,7 +126,7 @@ class Store:
         )
         content = json.loads(json.dumps(asdict(manifest)))
         content["checksum"] = _checksum(json.dumps(content, sort_keys=True).encode())
-        _write_atomically(staging / "manifest.json", json.dumps(content, indent=1).encode())
+        write_bytes(staging / "manifest.json", json.dumps(content, indent=1).encode())
         entry = self._entry(stage, key)
         entry.parent.mkdir(parents=True, exist_ok=True)
         os.replace(staging, entry)
@@ -182,7 +183,7 @@ class Store:
         content = to_bytes(payload)
         folder = self._staging(stage, key)
         folder.mkdir(parents=True, exist_ok=True)
-        _write_atomically(folder / _file_name(item, _SUFFIX), content)
+        write_bytes(folder / _file_name(item, _SUFFIX), content)
         return len(content)
 
     def quarantine(self, stage: str, key: str, item: str, reason: str) -> None:
@@ -190,7 +191,7 @@ class Store:
         folder = self._staging(stage, key)
         folder.mkdir(parents=True, exist_ok=True)
         content = json.dumps({"reason": reason}).encode()
-        _write_atomically(folder / _file_name(item, _QUARANTINED), content)
+        write_bytes(folder / _file_name(item, _QUARANTINED), content)
 
     def staged(self, stage: str, key: str) -> set[str]:
         """Items already written for an entry in progress.
@@ -255,19 +256,6 @@ def _safe(name: str) -> str:
 
 def _checksum(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
+from wsvis.data.atomic import write_text
 from wsvis_platform.measure import METRICS, Measurement
 from wsvis_platform.sweep import Trial
 
@@ -92,25 +93,24 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
     """One CSV row per trial: settings, metrics with mean and std, status, seconds."""
     names = sorted({n for t in trials if t.measurement for n in t.measurement.overrides})
     scores = [f"{metric}_{kind}" for metric in METRICS for kind in ("mean", "std")]
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["trial", "status", *names, *scores, "seeds", "seconds", "error"])
-        for trial in trials:
-            found = trial.measurement
-            summary = found.summary() if found else {}
-            rows.writerow(
-                [
-                    trial.id,
-                    "done" if found else "failed",
-                    *[found.overrides.get(name, "") if found else "" for name in names],
-                    *[summary.get(name, "") for name in scores],
-                    len(found.seeds) if found else 0,
-                    round(trial.seconds, 2),
-                    trial.error,
-                ]
-            )
-    os.replace(temporary, path)
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(["trial", "status", *names, *scores, "seeds", "seconds", "error"])
+    for trial in trials:
+        found = trial.measurement
+        summary = found.summary() if found else {}
+        rows.writerow(
+            [
+                trial.id,
+                "done" if found else "failed",
+                *[found.overrides.get(name, "") if found else "" for name in names],
+                *[summary.get(name, "") for name in scores],
+                len(found.seeds) if found else 0,
+                round(trial.seconds, 2),
+                trial.error,
+            ]
+        )
+    write_text(path, text.getvalue())
 
 
 def _head(metric: str) -> str:

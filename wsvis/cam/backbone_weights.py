@@ -19,6 +19,7 @@ from torchvision import models
 
 from wsvis.cam.backbones import MOBILENET_STAGE_ENDS, STAGES, Backbone
 from wsvis.config_checks import suggestion
+from wsvis.data.atomic import write_bytes
 from wsvis.errors import InputError
 from wsvis.payload import Payload, from_bytes, to_bytes
 
@@ -77,21 +78,7 @@ def save_backbone(backbone: Backbone, path: str | Path) -> None:
         arrays={name: t.detach().cpu().numpy() for name, t in backbone.state_dict().items()},
         data={"kind": "backbone", "backbone": backbone.name},
     )
-    write_whole(Path(path), to_bytes(payload))
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name in the same folder, then rename it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_bytes(path, to_bytes(payload))
 
 
 def _torchvision_state(name: str, weights: str) -> Mapping[str, Tensor]:

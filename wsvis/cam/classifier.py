@@ -15,9 +15,10 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wsvis.cam.backbone_weights import load_backbone_weights, write_whole
+from wsvis.cam.backbone_weights import load_backbone_weights
 from wsvis.cam.backbones import Backbone, build_backbone
 from wsvis.cam.pooling import average_pooling, log_sum_exp_pooling
+from wsvis.data.atomic import write_bytes
 from wsvis.errors import InputError
 from wsvis.payload import Payload, from_bytes, to_bytes
 
@@ -161,7 +162,7 @@ def classifier_from_payload(payload: Payload) -> Classifier:
 
 def save_classifier(model: Classifier, path: str | Path) -> None:
     """Write a classifier as safetensors, all at once or not at all."""
-    write_whole(Path(path), to_bytes(classifier_to_payload(model)))
+    write_bytes(path, to_bytes(classifier_to_payload(model)))
 
 
 def load_classifier(path: str | Path) -> Classifier:

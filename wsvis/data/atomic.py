@@ -7,12 +7,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from wsvis.errors import InputError
 
 
-def write_text(path: str, text: str) -> None:
-    """Write a text file under a temporary name beside it, then rename it into place."""
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file under a temporary name beside it, synced to disk, then rename it into place."""
     folder = os.path.dirname(os.path.abspath(path))
     try:
         os.makedirs(folder, exist_ok=True)
@@ -20,8 +21,8 @@ def write_text(path: str, text: str) -> None:
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another") from None
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)  # mkstemp lets only the owner read
@@ -29,6 +30,11 @@ def write_text(path: str, text: str) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """:func:`write_bytes` of UTF-8 text."""
+    write_bytes(path, text.encode())
 
 
 @contextmanager
