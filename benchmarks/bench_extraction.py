@@ -69,7 +69,7 @@ def raw_rate(dataset: Dataset, provider: str, seconds: float) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--videos", type=int, default=120)
+    parser.add_argument("--videos", type=int, default=240)
     parser.add_argument("--frames", type=int, default=20)
     parser.add_argument("--height", type=int, default=256)
     parser.add_argument("--width", type=int, default=448)
