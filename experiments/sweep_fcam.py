@@ -8,7 +8,7 @@ classes. Every trial goes to MLflow with pictures. Ends with a table, the best c
 file for --config-file, plots, and held-out clips that chose nothing.
 
     python experiments/sweep_fcam.py
-        the embedded synthetic clips; about 6 minutes on 2 cores
+        the embedded synthetic clips; about 5 minutes on 2 cores
     python experiments/sweep_fcam.py --preset davis-mini --data.path CLIPS/instances.json \
         --classifier.weights mobilenet_v2.pth
         real clips in YouTube-VIS format
