@@ -260,3 +260,16 @@ def test_normalisation_by_hand():
     assert normalise_frames(torch.zeros_like(white), "half").flatten().tolist() == [-1, -1, -1]
     blue = normalise_frames(white, "imagenet")[0, 2].item()
     assert blue == pytest.approx(0.594 / 0.225)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_the_same_maps_in_bfloat16_precision():
+    model = build_classifier("small", ["a", "b"], seed=3).eval()
+    frames = torch.randint(0, 256, (3, 40, 56, 3), dtype=torch.uint8)
+    present = torch.ones(3, 2, dtype=torch.bool)
+    here = multi_scale_cam(model, frames, present, scales=(1.0, 2.0))
+    there = multi_scale_cam(model.cuda(), frames, present, scales=(1.0, 2.0))
+    for one, other in zip(here, there, strict=True):
+        assert other.dtype == torch.float32
+        torch.testing.assert_close(one, other.cpu(), atol=0.05, rtol=0)
