@@ -1,7 +1,7 @@
 """The way of the data, as a list of stages; a newcomer who reads this file knows the project.
 
-    frames ─┬─ classifier ── cam ──┐
-            └─ flow ── motion ─────┴─ pseudo_masks ── pseudo_label_quality
+    frames ─┬─ classifier ── cam ──┬─ pseudo_masks ── pseudo_mask_quality
+            └─ flow ── motion ─────┴─ ir_labels ── irn ── pseudo_labels ── pseudo_label_quality
 
 A stage says which stages it reads, which settings it depends on and whether it draws random
 numbers. From that follows its key: two runs that agree on all of it share one result, so a sweep
@@ -28,7 +28,8 @@ from wsvis.seeds import stage_seed
 from wsvis.stage import Stage, later
 from wsvis.types import Dataset, Report
 
-_CAM = "wsvis.cam.stages"
+_CAM, _IRN = "wsvis.cam.stages", "wsvis.irn.stages"
+_FCAM = ("fcam.amplification", "fcam.percentile", "fcam.floor")
 
 STAGES: tuple[Stage, ...] = (
     # every frame decodes at the size the data set says; a video that fails is out from here on
@@ -52,14 +53,64 @@ STAGES: tuple[Stage, ...] = (
         "pseudo_masks",
         1,
         ("cam", "motion"),
-        (
-            "fcam.amplification",
-            "fcam.percentile",
-            "fcam.floor",
-            "ir_labels.foreground_threshold",
-            "pseudo_masks",
-        ),
+        (*_FCAM, "ir_labels.foreground_threshold", "pseudo_masks"),
         per_video=mask_stages.pseudo_masks,
+    ),
+    # where each frame is surely which class; then Eq. 1 and 3
+    Stage(
+        "ir_labels",
+        1,
+        ("cam", "motion"),
+        (*_FCAM, "ir_labels", "crf"),
+        per_video=later(_IRN, "ir_labels"),
+    ),
+    Stage(
+        "irn",
+        1,
+        ("frames", "flow", "classifier", "ir_labels"),
+        (
+            "irn.initial",
+            "irn.frozen",
+            "irn.boundary_channels",
+            "irn.displacement_channels",
+            "irn.canvas",
+            "irn.scales",
+            "irn.mirror",
+            "irn.radius_train",
+            "irn.optimiser",
+            "irn.learning_rate",
+            "irn.displacement_rate_factor",
+            "irn.backbone_rate_factor",
+            "irn.momentum",
+            "irn.weight_decay",
+            "irn.epochs",
+            "irn.batch_size",
+            "flow_boundary",
+            "classifier.backbone",
+            "classifier.weights",
+            "classifier.normalisation",
+            "classifier.stride_two_padding",
+        ),
+        seeded=True,
+        whole=later(_IRN, "irn"),
+    ),
+    Stage(
+        "pseudo_labels",
+        1,
+        ("cam", "motion", "irn"),
+        (
+            *_FCAM,
+            "irn.seeds",
+            "irn.canvas",
+            "irn.radius_infer",
+            "irn.beta",
+            "irn.walk_steps",
+            "irn.refinements",
+            "irn.cluster_threshold",
+            "irn.background_threshold",
+            "irn.min_area",
+        ),
+        per_video=later(_IRN, "pseudo_labels"),
     ),
     # the two baselines every sweep is held against
     Stage(
@@ -78,6 +129,13 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "pseudo_label_quality",
+        1,
+        ("pseudo_labels",),
+        (),
+        whole=evaluation_stages.quality_of("pseudo_labels"),
+    ),
+    Stage(
+        "pseudo_mask_quality",
         1,
         ("pseudo_masks",),
         (),

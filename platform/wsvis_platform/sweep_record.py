@@ -16,6 +16,7 @@ import numpy as np
 
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
+from wsvis.pipeline import BY_NAME
 from wsvis.types import Dataset
 from wsvis_platform.measure import METRICS, Measurement
 from wsvis_platform.options import SweepOptions
@@ -183,7 +184,7 @@ class SweepRecord:
         return f"{self.folder.name}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def _strip(self, name: str, target: str, config: Config, found: Measurement) -> np.ndarray:
-        masks = target.replace("pseudo_label_quality", "pseudo_masks").replace("_quality", "_masks")
+        masks = BY_NAME[target].inputs[0]  # a quality stage reads what it measures
         title = f"{name}: AP50 {100 * found.mean('ap50'):.1f}, mIoU {100 * found.mean('miou'):.1f}"
         strip = setting_strips(
             config, self.dataset, self.store, found.keys[0], masks, self.frames, title

@@ -65,7 +65,7 @@ def run_sweep(output, name, **options):
             Baseline("plain CAM", "cam_quality", {"ir_labels.foreground_threshold": [0.2, 0.5]}),
             Baseline("motion alone", "motion_quality", {"fcam.percentile": [0.8, 0.9]}),
         ],
-        target="pseudo_label_quality",
+        target="pseudo_mask_quality",
         prepare=("flow", "cam"),
         axes=("fcam.amplification", "fcam.percentile"),
     )
@@ -157,7 +157,7 @@ def test_a_failed_trial_does_not_stop_the_sweep_and_is_never_best(tmp_path):
         data,
         Store(tmp_path / "store"),
         options,
-        target="pseudo_label_quality",
+        target="pseudo_mask_quality",
         folder=tmp_path,
         first=[{"fcam.amplification": 0.1, "fcam.percentile": 0.8}],
         hear=heard.append,
@@ -183,7 +183,7 @@ def test_a_bad_video_among_good_ones_is_set_aside_and_the_sweep_goes_on(tmp_path
     data = load_dataset(config.data)
     store = Store(tmp_path / "store")
     keys, outcomes = Materialiser(store, ray_data_runner()).ensure(
-        config, data, ["pseudo_label_quality"]
+        config, data, ["pseudo_mask_quality"]
     )
     manifest = store.manifest("pseudo_masks", keys["pseudo_masks"])
     assert list(manifest.quarantined) == [frame.parent.name]

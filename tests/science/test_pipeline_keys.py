@@ -18,23 +18,39 @@ def changed(overrides, data=DATA):
     return {name for name in ALL if before[name] != after[name]}
 
 
+FLOWIRN = {"ir_labels", "irn", "pseudo_labels", "pseudo_label_quality"}
+MASKS = {"pseudo_masks", "pseudo_mask_quality"}
+
+
 def test_a_and_t_recompute_nothing_upstream_of_fcam():
-    assert changed({"fcam.amplification": 3.0}) == {"pseudo_masks", "pseudo_label_quality"}
+    assert changed({"fcam.amplification": 3.0}) == FLOWIRN | MASKS
     assert changed({"fcam.percentile": 0.7}) == {
-        "pseudo_masks",
-        "pseudo_label_quality",
+        *FLOWIRN,
+        *MASKS,
         "motion_masks",
         "motion_quality",
     }
 
 
-def test_the_threshold_reaches_the_masks_only():
+def test_the_threshold_reaches_labels_and_masks_only():
     assert changed({"ir_labels.foreground_threshold": 0.4}) == {
-        "pseudo_masks",
-        "pseudo_label_quality",
+        *FLOWIRN,
+        *MASKS,
         "cam_masks",
         "cam_quality",
     }
+
+
+def test_lambda_recomputes_from_flowirn_training():
+    assert changed({"flow_boundary.regularization": 1.0}) == FLOWIRN - {"ir_labels"}
+
+
+def test_the_walk_recomputes_the_pseudo_labels_only():
+    assert changed({"irn.beta": 8.0}) == {"pseudo_labels", "pseudo_label_quality"}
+
+
+def test_the_crf_reaches_the_labels_and_what_learns_from_them():
+    assert changed({"crf.enabled": False}) == FLOWIRN
 
 
 def test_compensation_recomputes_motion_but_neither_flow_nor_cam():

@@ -19,6 +19,7 @@ from wsvis.cam.train_classifier import train_classifier
 from wsvis.config import Config
 from wsvis.data.frame_sequence import FrameSequence, frame_labels
 from wsvis.data.frames import read_frames
+from wsvis.device import default_device
 from wsvis.payload import Payload
 from wsvis.seeds import stage_seed
 from wsvis.stage import Inputs, Process
@@ -48,7 +49,7 @@ def classifier(config: Config, dataset: Dataset, inputs: Inputs, report: Report 
     """The frame classifier trained on the data set's frames; its loss curve travels with it."""
     settings = config.classifier
     seed = stage_seed(config.seed, "classifier")
-    model = initial_classifier(config, dataset).to(_device())
+    model = initial_classifier(config, dataset).to(default_device())
     frames = FrameSequence(dataset.videos)
     steps = int(len(frames) // min(settings.batch_size, max(len(frames), 1)) * settings.epochs)
     curve: list[dict[str, float]] = []
@@ -83,14 +84,14 @@ def classifier_quality(
     config: Config, dataset: Dataset, inputs: Inputs, report: Report | None
 ) -> Payload:
     """AP of each class and their mean, over the frames of the data set."""
-    model = classifier_from_payload(inputs.whole("classifier")).to(_device())
+    model = classifier_from_payload(inputs.whole("classifier")).to(default_device())
     labels = frame_labels(dataset.videos, len(dataset.classes))
     return Payload(data=evaluate_classifier(model, FrameSequence(dataset.videos), labels))
 
 
 def cam(config: Config, wholes: Mapping[str, Payload]) -> Process:
     """Class activation maps of the classes each frame shows, on the stride-4 grid."""
-    device = _device()
+    device = default_device()
     model = fold_batch_norm(classifier_from_payload(wholes["classifier"])).to(device)
     classes = len(model.class_names)
 
@@ -114,7 +115,3 @@ def cam(config: Config, wholes: Mapping[str, Payload]) -> Process:
         )
 
     return process
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -29,7 +29,8 @@ class IrnSample:
     labels: UInt8[np.ndarray, "H W"]
     """IR labels: 0 background, c + 1 class, 255 unsure."""
     flow: Float32[np.ndarray, "hf wf 2"] | None
-    """To the next frame, on any grid over the frame, in pixels of the frame."""
+    """To the next frame, on any grid over the frame, in pixels of the frame; not a number where it
+    is not known (a last frame that no pair reaches)."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class IrnBatch:
     inside: Bool[Tensor, "B h w"]
     """Cells of the frame, not of the canvas around it."""
     flow: Float[Tensor, "B h w 2"] | None
-    """Pixels of the canvas; the frame's rim is repeated around it."""
+    """Pixels of the canvas; the frame's rim is repeated around it; not a number where unknown."""
     keys: tuple[tuple[int, bool], ...] | None
     """(index, mirrored) of each frame where that says all about it, so that features can be kept
     between epochs; ``None`` where frames are resized or cut at random."""

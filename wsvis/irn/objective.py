@@ -89,9 +89,10 @@ def pair_sums(
         if batch.flow is None:
             raise ValueError("the flow-boundary loss needs the flow of every frame of the batch")
         with torch.no_grad():
-            field = flow_gradient(batch.flow, stride=1, form=gradient)
+            known = batch.flow.isfinite().all(-1)
+            field = flow_gradient(batch.flow.nan_to_num(), stride=1, form=gradient)
             difference = flow_gradient_difference(field, radius)
-            valid = valid_pairs(batch.inside, radius)
+            valid = valid_pairs(batch.inside & known, radius)
             separable = separable_share(difference, valid, regularization)
         sums.append(flow_boundary_loss(alpha, difference, valid, regularization))
         counts.append(valid.sum())
