@@ -66,7 +66,6 @@ def main() -> None:
                 {"fcam.percentile": percentiles, "fcam.compensation": cameras},
             ),
         ],
-        target="pseudo_mask_quality",
         prepare=("flow", "cam"),
         axes=("fcam.amplification", "fcam.percentile"),
     )

@@ -11,12 +11,14 @@ import numpy as np
 
 from wsvis.config import Config
 from wsvis.config_checks import with_overrides
-from wsvis.pipeline import stage_keys
+from wsvis.pipeline import BY_NAME, needed, stage_keys
 from wsvis.types import Dataset
 from wsvis_platform.materialise import Materialiser, Outcome
 from wsvis_platform.store import Store
 
 METRICS = ("ap50", "ap25", "miou")
+NETWORKS = ("classifier", "irn")
+"""Stages that train: on held-out videos they are taken from the training videos."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def measure(
         dataset: the videos to measure on.
         store: where results are shared.
         target: a stage whose result holds the metrics.
-        trained_on: take the classifier trained on these videos instead of training on ``dataset``.
+        trained_on: take the networks trained on these videos instead of training on ``dataset``.
         tell: hears the measurement so far after each seed.
     """
     done: list[dict[str, float]] = []
@@ -83,8 +85,7 @@ def measure(
     result = Measurement(dict(overrides), (), [])
     for seed in seeds:
         config = with_overrides(replace(base, seed=seed), overrides)
-        given = stage_keys(config, trained_on, ["classifier"]) if trained_on else {}
-        given = {"classifier": given["classifier"]} if given else None
+        given = trained_networks(config, target, trained_on) if trained_on else None
         outcomes: list[Outcome]
         these, outcomes = Materialiser(store).ensure(config, dataset, [target], given)
         payload = store.read(target, these[target])
@@ -105,6 +106,13 @@ def measure(
         if tell:
             tell(result)
     return result
+
+
+def trained_networks(config: Config, target: str, trained_on: Dataset) -> dict[str, str]:
+    """Keys of the networks that ``target`` rests on, trained on other videos."""
+    wanted = [name for name in NETWORKS if BY_NAME[name] in needed([target])]
+    keys = stage_keys(config, trained_on, wanted)
+    return {name: keys[name] for name in wanted}
 
 
 def _number(value: float | None) -> float:

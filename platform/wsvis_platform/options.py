@@ -17,8 +17,20 @@ class SweepOptions:
     """Settings to try."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each setting is evaluated once per seed; mean and standard deviation are reported."""
-    objective: Literal["ap50", "miou", "ap25"] = "ap50"
-    """What the sweep maximises: the mean over seeds, on the training frames."""
+    objective: Literal[
+        "pseudo_label_ap50",
+        "pseudo_label_miou",
+        "pseudo_label_ap25",
+        "pseudo_mask_ap50",
+        "pseudo_mask_miou",
+        "pseudo_mask_ap25",
+    ] = "pseudo_label_ap50"
+    """What the sweep maximises: the mean over seeds, on the training frames. pseudo_label: what
+    flowIRN makes of f-CAM, trained anew for each setting; pseudo_mask: masks straight from f-CAM,
+    a hundred times cheaper."""
+    prune: Literal["asha", "median", "none"] = "asha"
+    """Stop settings early that are behind after their first seed: successive halving (the best
+    third goes on), the median rule, or not at all."""
     sampler: Literal["tpe", "random"] = "tpe"
     """Optuna's sampler, named so that a new version's default cannot change a sweep."""
     sampler_seed: int = 0
@@ -36,6 +48,16 @@ class SweepOptions:
     """GPUs a network stage holds (a fraction shares one)."""
     held_out: bool = True
     """Measure the best setting and the baselines on held-out clips too, which chose nothing."""
+
+    @property
+    def metric(self) -> str:
+        """The objective's metric: ap50, miou or ap25."""
+        return self.objective.rpartition("_")[2]
+
+    @property
+    def target(self) -> str:
+        """The quality stage that measures the objective."""
+        return f"{self.objective.rpartition('_')[0]}_quality"
 
     def __post_init__(self) -> None:
         check_choices(self, "option")

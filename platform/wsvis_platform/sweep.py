@@ -17,6 +17,12 @@ from typing import Any
 import optuna
 import ray
 from ray import tune
+from ray.tune.schedulers import (
+    ASHAScheduler,
+    FIFOScheduler,
+    MedianStoppingRule,
+    TrialScheduler,
+)
 from ray.tune.search.optuna import OptunaSearch
 
 from wsvis.config import Config
@@ -35,12 +41,16 @@ class Trial:
     measurement: Measurement | None
     seconds: float
     error: str = ""
+    pruned: bool = False
+    """Stopped before its last seed because others were ahead."""
     history: list[dict[str, float]] = field(default_factory=list)
     """Running metrics after each seed."""
 
     def objective(self, metric: str) -> float:
-        """Mean of the metric over seeds; NaN for a failed trial."""
-        return self.measurement.mean(metric) if self.measurement else math.nan
+        """Mean of the metric over seeds; NaN for a trial that failed or was pruned."""
+        if self.measurement is None or self.pruned:
+            return math.nan
+        return self.measurement.mean(metric)
 
 
 def _run_trial(
@@ -75,13 +85,13 @@ def _run_trial(
 class _Listener(tune.Callback):
     """Turns Tune's events into :class:`Trial` records for one function to hear."""
 
-    def __init__(self, hear: Callable[[Trial], None] | None) -> None:
-        self.hear = hear
+    def __init__(self, hear: Callable[[Trial], None] | None, seeds: int) -> None:
+        self.hear, self.seeds = hear, seeds
         self.history: dict[str, list[dict[str, float]]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune saves its callbacks; who listens in this process has no place in a file
-        return {"hear": None, "history": self.history}
+        return {"hear": None, "seeds": self.seeds, "history": self.history}
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -111,6 +121,7 @@ class _Listener(tune.Callback):
                 measurement=found,
                 seconds=float(result.get("time_total_s", 0.0)),
                 error=error or ("" if found else "reported nothing"),
+                pruned=found is not None and len(found.seeds) < self.seeds,
                 history=self.history.get(trial.trial_id, []),
             )
         )
@@ -123,7 +134,6 @@ def run_trials(
     store: Store,
     options: SweepOptions,
     *,
-    target: str,
     folder: Path,
     first: Sequence[Mapping[str, Any]] = (),
     hear: Callable[[Trial], None],
@@ -136,7 +146,6 @@ def run_trials(
         dataset: the videos.
         store: shared results.
         options: samples, seeds, objective, sampler.
-        target: quality stage to measure.
         folder: where Tune keeps its state.
         first: settings tried before the sampler proposes any.
         hear: told about each finished trial, in this process.
@@ -172,15 +181,19 @@ def run_trials(
         dataset=dataset,
         root=str(store.root),
         seeds=options.seeds,
-        target=target,
-        metric=options.objective,
+        target=options.target,
+        metric=options.metric,
     )
+    resources = {"cpu": 1.0}
+    if options.gpus_per_worker and options.target == "pseudo_label_quality":
+        resources["gpu"] = options.gpus_per_worker
     tuner = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": 1}),
+        tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
             metric="objective",
             mode="max",
             search_alg=search,
+            scheduler=_scheduler(options),
             num_samples=options.num_samples,
             max_concurrent_trials=workers,
             reuse_actors=True,
@@ -190,11 +203,33 @@ def run_trials(
             storage_path=str(folder),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=2),
-            callbacks=[_Listener(collect)],
+            callbacks=[_Listener(collect, len(options.seeds))],
         ),
     )
     tuner.fit()
     return finished
+
+
+def _scheduler(options: SweepOptions) -> TrialScheduler:
+    """What stops settings that are behind; every setting begins with the same seed."""
+    if options.prune == "asha" and len(options.seeds) > 1:
+        return ASHAScheduler(
+            time_attr="seeds_done",
+            metric="objective",
+            mode="max",
+            grace_period=1,
+            max_t=len(options.seeds),
+            reduction_factor=3,
+        )
+    if options.prune == "median":
+        return MedianStoppingRule(
+            time_attr="seeds_done",
+            metric="objective",
+            mode="max",
+            grace_period=0,
+            min_samples_required=3,
+        )
+    return FIFOScheduler()
 
 
 def best_of(trials: Sequence[Trial], metric: str) -> Trial | None:

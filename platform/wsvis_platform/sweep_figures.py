@@ -23,6 +23,9 @@ SYMBOLS = {
     "fcam.percentile": "T, flow percentile",
     "ir_labels.foreground_threshold": "foreground threshold",
     "fcam.compensation": "camera compensation",
+    "flow_boundary.regularization": "lambda, flow-gradient difference",
+    "flow_boundary.weight": "weight of f-Bound",
+    "flow_boundary.gradient": "F'",
 }
 """Axis names; other settings keep their dotted one."""
 

@@ -103,7 +103,9 @@ class SweepRecord:
             )
             return
         name = f"trial {trial.id[-5:]}"
-        self._child(name, self._identity(found), self.target, found, None, trial.seconds)
+        self._child(
+            name, self._identity(found), self.target, found, None, trial.seconds, trial.pruned
+        )
 
     def results(
         self,
@@ -121,7 +123,8 @@ class SweepRecord:
         summary: dict[str, float] = {f"best_{k}": v for k, v in best[2].summary().items()}
         if best[3] is not None:
             summary.update({f"best_held_out_{k}": v for k, v in best[3].summary().items()})
-        points = [t for t in trials if t.measurement is not None]
+        # a pruned trial's mean is over fewer seeds: it has no place among the others
+        points = [t for t in trials if t.measurement is not None and not t.pruned]
         rest = list(files)
         if points:
             table = [{**t.measurement.overrides, **t.measurement.summary()} for t in points]  # pyright: ignore
@@ -146,6 +149,7 @@ class SweepRecord:
         found: Measurement,
         other: Measurement | None,
         seconds: float = 0.0,
+        pruned: bool = False,
     ) -> None:
         config = with_overrides(replace(self.config, seed=found.seeds[0]), found.overrides)
         metrics = found.summary()
@@ -162,6 +166,7 @@ class SweepRecord:
             series=[(step, _finite(row)) for step, row in enumerate(per_seed)],
             tags={
                 "quality_stage": target,
+                "pruned": str(pruned).lower(),
                 "seeds": " ".join(map(str, found.seeds)),
                 "coverage": f"{found.coverage:.4f}",
                 "computed": " ".join(found.computed),
@@ -174,7 +179,7 @@ class SweepRecord:
                 },
             },
             pictures={"strip.jpg": strip},  # a PNG would take longer than all the rest
-            status="FINISHED",
+            status="KILLED" if pruned else "FINISHED",
             seconds=seconds,
         )
 

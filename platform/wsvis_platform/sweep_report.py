@@ -20,6 +20,9 @@ SHORT = {
     "fcam.percentile": "T",
     "ir_labels.foreground_threshold": "threshold",
     "fcam.compensation": "camera",
+    "flow_boundary.regularization": "lambda",
+    "flow_boundary.weight": "f-Bound",
+    "flow_boundary.gradient": "F'",
 }
 """Column heads for settings; others keep their dotted name."""
 
@@ -70,8 +73,9 @@ def trial_table(trials: Sequence[Trial], metric: str, shown: int = 8) -> Table:
         return math.inf if math.isnan(value) else -value
 
     order = sorted(trials, key=rank)
-    failed = sum(math.isnan(trial.objective(metric)) for trial in trials)
-    note = f", {failed} failed" if failed else ""
+    pruned = sum(trial.pruned for trial in trials)
+    failed = sum(math.isnan(trial.objective(metric)) for trial in trials) - pruned
+    note = (f", {pruned} pruned" if pruned else "") + (f", {failed} failed" if failed else "")
     table = Table(title=f"Best of {len(trials)} trials{note}", title_justify="left")
     table.add_column("trial")
     table.add_column("setting")
@@ -80,7 +84,7 @@ def trial_table(trials: Sequence[Trial], metric: str, shown: int = 8) -> Table:
     table.add_column("computed")
     for trial in order[:shown]:
         found = trial.measurement
-        if found is None:
+        if found is None or trial.pruned:
             continue
         scores = [score_text(found, name) for name in METRICS]
         table.add_row(
@@ -102,7 +106,7 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
         rows.writerow(
             [
                 trial.id,
-                "done" if found else "failed",
+                "pruned" if trial.pruned else "done" if found else "failed",
                 *[found.overrides.get(name, "") if found else "" for name in names],
                 *[summary.get(name, "") for name in scores],
                 len(found.seeds) if found else 0,

@@ -44,7 +44,6 @@ def sweep_and_report(
     first: Sequence[Mapping[str, Any]],
     fixed: Mapping[str, Mapping[str, Any]],
     baselines: Sequence[Baseline],
-    target: str,
     prepare: Sequence[str],
     axes: tuple[str, str],
 ) -> None:
@@ -59,11 +58,11 @@ def sweep_and_report(
         first: settings to try before the sampler proposes any.
         fixed: named settings that always get a row of the result table.
         baselines: simpler methods, each at its own best setting.
-        target: the quality stage to optimise.
         prepare: stages no trial changes, computed up front over the whole cluster.
         axes: the two settings the objective is plotted over.
     """
     started = time.monotonic()
+    metric, target = options.metric, options.target
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(Screen())
         dataset, held_out = load_both(config, options, screen)
@@ -89,7 +88,6 @@ def sweep_and_report(
         prepare_on = _preparer(config, options, store, screen)
         prepare_on(dataset, prepare, None)
 
-        metric = options.objective
         with screen.bar("baselines") as bar:
             best = best_baselines(
                 config, baselines, options.seeds, dataset, store, metric, bar.update
@@ -111,7 +109,6 @@ def sweep_and_report(
                 dataset,
                 store,
                 options,
-                target=target,
                 folder=folder,
                 first=first,
                 hear=hear,
@@ -221,7 +218,7 @@ def _rows(
     where = {each.name: each.target for each in baselines}
     rows = [(name, where[name], found) for name, found in best.items()]
     settings = dict(fixed)
-    winner = _best_measurement(trials, options.objective)
+    winner = _best_measurement(trials, options.metric)
     if winner is None:
         settings["the configuration given"] = {
             name: flatten(config)[name] for name in next(iter(fixed.values()), {})
@@ -243,8 +240,9 @@ def _trial_line(trial: Trial, done: int, total: int, metric: str) -> str:
     if trial.measurement is None:
         return f"trial {done}/{total} failed: {trial.error}"
     found = trial.measurement
+    what = f" pruned after seed {found.seeds[-1]}," if trial.pruned else ""
     return (
-        f"trial {done}/{total} {_scores(found, metric)}  {setting_text(found.overrides)}"
+        f"trial {done}/{total}{what} {_scores(found, metric)}  {setting_text(found.overrides)}"
         f"  [reused {', '.join(found.reused) or 'nothing'}; "
         f"computed {', '.join(found.computed) or 'nothing'}; {trial.seconds:.1f} s]"
     )

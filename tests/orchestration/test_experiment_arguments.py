@@ -61,7 +61,7 @@ def test_a_config_file_lies_over_the_preset_and_under_the_command_line(tmp_path)
         (["--fcam.percentile", "high"], "--fcam.percentile"),
         (["--fcam.compensation", "medain"], "median"),
         (["--seeds", "1", "1"], "twice"),
-        (["--objective", "ap60"], "ap50"),
+        (["--objective", "pseudo_label_ap60"], "pseudo_label_ap50"),
         (["--config-file", "nowhere.json"], "nowhere.json: No such file"),
         (["--preset"], "--preset"),
         (["stray"], "stray"),

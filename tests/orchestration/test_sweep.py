@@ -56,7 +56,14 @@ def run_sweep(output, name, **options):
     sweep_and_report(
         "sweep_fcam",
         TINY,
-        SweepOptions(output=str(output), name=name, seeds=(0, 1), objective="miou", **options),
+        SweepOptions(
+            output=str(output),
+            name=name,
+            seeds=(0, 1),
+            objective="pseudo_mask_miou",
+            prune="none",
+            **options,
+        ),
         preset="tiny",
         space=SPACE,
         first=[LITERAL],
@@ -65,7 +72,6 @@ def run_sweep(output, name, **options):
             Baseline("plain CAM", "cam_quality", {"ir_labels.foreground_threshold": [0.2, 0.5]}),
             Baseline("motion alone", "motion_quality", {"fcam.percentile": [0.8, 0.9]}),
         ],
-        target="pseudo_mask_quality",
         prepare=("flow", "cam"),
         axes=("fcam.amplification", "fcam.percentile"),
     )
@@ -150,14 +156,15 @@ def test_a_later_sweep_recomputes_nothing_upstream_of_fcam(swept, capsys):
 def test_a_failed_trial_does_not_stop_the_sweep_and_is_never_best(tmp_path):
     data = load_dataset(TINY.data)
     heard = []
-    options = SweepOptions(num_samples=3, seeds=(0,), objective="miou", output=str(tmp_path))
+    options = SweepOptions(
+        num_samples=3, seeds=(0,), objective="pseudo_mask_miou", output=str(tmp_path)
+    )
     trials = run_trials(
         TINY,
         {**SPACE, "fcam.percentile": tune.uniform(0.5, 0.9)},
         data,
         Store(tmp_path / "store"),
         options,
-        target="pseudo_mask_quality",
         folder=tmp_path,
         first=[{"fcam.amplification": 0.1, "fcam.percentile": 0.8}],
         hear=heard.append,
