@@ -33,6 +33,7 @@ from wsvis.irn.network import Irn
 from wsvis.irn.paths import line_cells, pair_offsets, window_size
 from wsvis.irn.predict import boundary_and_displacement
 from wsvis.irn.random_walk import random_walk
+from wsvis.irn.tap_memory import TapMemory
 from wsvis.irn.train import train_irn
 
 T = TypeVar("T")
@@ -238,7 +239,7 @@ def bench_training(device: str, side: tuple[int, int], radius: int, backbone: st
         batches = IrnBatches(samples, batch_size=4, seed=0, canvas=(0, 0), scales=(1.0, 1.0))
         spent[weight], _ = timed(
             lambda w=weight, m=model, b=batches: train_irn(
-                m, b, 2, radius=radius, flow_boundary_weight=w, memory_bytes=0
+                m, b, 2, radius=radius, flow_boundary_weight=w, memory=TapMemory(m, 0)
             ),
             1,
             device,

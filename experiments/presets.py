@@ -41,21 +41,23 @@ def cpu() -> Config:
         pseudo_masks=PseudoMasksConfig(),
         # kernels and radii for frames a third as wide as the paper's
         crf=CrfConfig(
-            smoothness_sigma=1.5, appearance_sigma=19.2, colour_sigma=15.0, neighbours=32
+            smoothness_sigma=1.5, appearance_sigma=19.2, colour_sigma=15.0, stride=4, neighbours=32
         ),
         irn=IrnConfig(
             initial="classifier",
-            displacement_channels=64,
+            boundary_channels=16,
+            displacement_channels=32,
             canvas=(0, 0),
             scales=(1.0, 1.0),
+            mirror=False,
             radius_train=5,
             optimiser="adamw",
             learning_rate=3e-3,
             displacement_rate_factor=1.0,
-            epochs=3.0,
+            epochs=2.0,
             batch_size=8,
             walk_steps=128,
-            cluster_threshold=1.0,
+            cluster_threshold=0.6,
         ),
     )
 

@@ -12,7 +12,7 @@ import ray
 from wsvis.config import Config
 from wsvis.types import Dataset
 from wsvis_platform.extract import limit_threads
-from wsvis_platform.measure import Measurement, measure
+from wsvis_platform.measure import Measurement, measure, merged
 from wsvis_platform.store import Store
 
 
@@ -57,21 +57,26 @@ def measure_all(
     store: Store,
     *,
     trained_on: Dataset | None = None,
+    gpus: float = 0.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Measurement]:
-    """Measure many (target, overrides) at once, one per CPU, in the order given."""
+    """Measure many (target, overrides) at once, a seed of one per CPU, in the order given."""
     shared = ray.put(dataset)
     trained = ray.put(trained_on)
     tasks = [
-        _measure_remotely.remote(base, dict(o), tuple(seeds), shared, str(store.root), t, trained)
+        _measure_remotely.options(num_gpus=gpus).remote(
+            base, dict(o), (seed,), shared, str(store.root), t, trained
+        )
         for t, o in settings
+        for seed in seeds
     ]
     waiting = list(tasks)
     while waiting:
         _, waiting = ray.wait(waiting, timeout=0.5)
         if progress:
             progress(len(tasks) - len(waiting), len(tasks))
-    return ray.get(tasks)
+    found = ray.get(tasks)
+    return [merged(found[i : i + len(seeds)]) for i in range(0, len(found), len(seeds))]
 
 
 def best_baselines(

@@ -108,6 +108,21 @@ def measure(
     return result
 
 
+def merged(parts: Sequence[Measurement]) -> Measurement:
+    """One measurement of a setting from those of its single seeds, in their order."""
+    computed = dict.fromkeys(name for part in parts for name in part.computed)
+    reused = dict.fromkeys(name for part in parts for name in part.reused)
+    return Measurement(
+        parts[0].overrides,
+        tuple(seed for part in parts for seed in part.seeds),
+        [row for part in parts for row in part.per_seed],
+        [keys for part in parts for keys in part.keys],
+        tuple(computed),
+        tuple(name for name in reused if name not in computed),
+        min(part.coverage for part in parts),
+    )
+
+
 def trained_networks(config: Config, target: str, trained_on: Dataset) -> dict[str, str]:
     """Keys of the networks that ``target`` rests on, trained on other videos."""
     wanted = [name for name in NETWORKS if BY_NAME[name] in needed([target])]

@@ -12,6 +12,7 @@ from wsvis.irn.batches import IrnBatches, IrnSample
 from wsvis.irn.checkpoint import irn_from_payload, irn_to_payload
 from wsvis.irn.network import Irn
 from wsvis.irn.predict import boundary_and_displacement, pseudo_labels
+from wsvis.irn.tap_memory import TapMemory
 from wsvis.irn.train import set_mean_displacement, train_irn
 from wsvis.payload import Payload, from_bytes, to_bytes
 
@@ -94,6 +95,15 @@ def test_resumed_training_ends_exactly_as_one_that_never_stopped(frozen):
     assert has_backbone != frozen
 
 
+def test_resumed_training_says_the_same_final_loss():
+    """The mean over the last tenth of 20 steps reaches back before the checkpoint at step 19."""
+    states, chosen = [], {"radius": 4, "optimiser": "adamw", "learning_rate": 3e-3}
+    more = {"checkpoint": states.append, "checkpoint_every": 19}
+    straight = train_irn(new_model(), new_batches(), 20, **chosen, **more)
+    resumed = train_irn(new_model(), new_batches(), 20, **chosen, resume=states[0])
+    assert resumed == straight
+
+
 def test_state_of_another_training_is_refused_in_one_line():
     states = []
     run(steps=3, checkpoint=states.append, checkpoint_every=3)
@@ -121,7 +131,8 @@ def test_variants():
 
 def test_kept_features_change_nothing():
     kept, _ = run(steps=4)
-    fresh, _ = run(steps=4, memory_bytes=0)
+    model = new_model()
+    fresh, _ = run(model, steps=4, memory=TapMemory(model, 0))
     assert [row["loss"] for row in kept] == [row["loss"] for row in fresh]
 
 

@@ -54,13 +54,18 @@ def fold_batch_norm(model: Classifier) -> Classifier:
     (MobileNetV2, 240x427).
     """
     folded = copy.deepcopy(model).eval()
-    for parent in list(folded.backbone.modules()):
+    fold_in_place(folded.backbone)
+    return folded.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+
+def fold_in_place(network: nn.Module) -> None:
+    """Fold every BatchNorm of a network in evaluation mode into the convolution before it."""
+    for parent in list(network.modules()):
         children = list(parent.named_children())
         for (name, first), (next_name, second) in itertools.pairwise(children):
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 setattr(parent, name, fuse_conv_bn_eval(first, second))
                 setattr(parent, next_name, nn.Identity())
-    return folded.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 @torch.inference_mode()

@@ -6,7 +6,7 @@ another network is refused in one line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -52,8 +52,10 @@ def irn_from_payload(payload: Payload, source: str = "flowIRN") -> Irn:
     return model.eval()
 
 
-def irn_training_state(model: Irn, optimiser: Optimizer, step: int, identity: str) -> Payload:
-    """Everything a resumed run needs after ``step`` updates.
+def irn_training_state(
+    model: Irn, optimiser: Optimizer, step: int, identity: str, losses: Iterable[float] = ()
+) -> Payload:
+    """Everything a resumed run needs after ``step`` updates, ``losses`` being those of the last.
 
     A frozen backbone is left out: it comes with the model that training starts from.
     """
@@ -62,7 +64,8 @@ def irn_training_state(model: Irn, optimiser: Optimizer, step: int, identity: st
         for key, value in state.items():
             if value is not None:
                 arrays[f"optimiser.{index}.{key}"] = np.atleast_1d(_array(torch.as_tensor(value)))
-    data = {"kind": TRAINING, "step": step, "training": identity, **_identity(model)}
+    data = {"kind": TRAINING, "step": step, "training": identity, "losses": list(losses)}
+    data |= _identity(model)
     return Payload(arrays, data)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wsvis.cam.cam import fold_in_place
 from wsvis.cam.classifier import classifier_from_payload
 from wsvis.cam.fcam import fcam, frame_fcam, moving_mask, saturate_jointly, upsample_mask
 from wsvis.cam.ir_labels import combine_labels, label_map
@@ -23,7 +25,8 @@ from wsvis.irn.frames import IrnFrames, labels_to_payload
 from wsvis.irn.labels import refined_ir_labels
 from wsvis.irn.network import Irn
 from wsvis.irn.predict import pseudo_labels as labels_of_frames
-from wsvis.irn.train import set_mean_displacement, train_irn
+from wsvis.irn.tap_memory import TapMemory
+from wsvis.irn.train import TAP_BYTES, set_mean_displacement, train_irn
 from wsvis.payload import Payload, instances_to_payload
 from wsvis.seeds import stage_seed
 from wsvis.stage import Inputs, Process
@@ -188,6 +191,7 @@ def train(
     checkpoint: Callable[[Payload], None] | None = None,
     checkpoint_every: int = 0,
     resume: Payload | None = None,
+    mean_stream: Stream | None = None,
 ) -> Payload:
     """Train a network in place; its payload holds the loss curve too.
 
@@ -201,21 +205,29 @@ def train(
         checkpoint: gets a training state every ``checkpoint_every`` steps.
         checkpoint_every: 0 = never.
         resume: a training state to go on from.
+        mean_stream: this worker's share of :func:`mean_batches`, where something else reads it.
     """
     settings, eq3 = config.irn, config.flow_boundary
     model = model.to(default_device())
     steps = training_steps(config, len(frames), group.workers)
-    curve: list[dict[str, float]] = []
+    curve: list[dict[str, float]] = list(resume.data.get("curve", ())) if resume else []
 
     def note(numbers: Mapping[str, float]) -> None:
         curve.append({name: float(value) for name, value in numbers.items()})
         if report:
             report({**numbers, "steps": steps})
 
+    def keep(state: Payload) -> None:
+        assert checkpoint is not None
+        checkpoint(Payload(state.arrays, {**state.data, "curve": list(curve)}))
+
+    # a frozen backbone without its BatchNorm layers gives the same, faster
+    memory = TapMemory(folded(model), TAP_BYTES) if model.frozen else None
     scores = train_irn(
         model,
         stream,
         steps,
+        memory=memory,
         radius=settings.radius_train,
         optimiser=settings.optimiser,
         learning_rate=settings.learning_rate,
@@ -227,7 +239,7 @@ def train(
         regularization=eq3.regularization,
         gradient=eq3.gradient,
         report=note,
-        checkpoint=checkpoint,
+        checkpoint=keep if checkpoint else None,
         checkpoint_every=checkpoint_every,
         resume=resume,
         network=group.wrap(model) if group.wrap else None,
@@ -236,14 +248,18 @@ def train(
     )
     as_they_are = mean_batches(config, frames, group)
     set_mean_displacement(
-        model, as_they_are(0), as_they_are.steps_per_epoch, group.sum_over_workers
+        model,
+        (mean_stream or as_they_are)(0),
+        as_they_are.steps_per_epoch,
+        group.sum_over_workers,
+        memory,
     )
     return irn_to_payload(model, {"initial": settings.initial, "training": scores, "curve": curve})
 
 
 def pseudo_labels(config: Config, wholes: Mapping[str, Payload]) -> Process:
     """Instances of every frame: seeds from f-CAM, walked along the affinities of flowIRN."""
-    model = irn_from_payload(wholes["irn"]).to(default_device())
+    model = folded(irn_from_payload(wholes["irn"])).to(default_device())
     settings = config.irn
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
@@ -273,6 +289,13 @@ def pseudo_labels(config: Config, wholes: Mapping[str, Payload]) -> Process:
         return Payload({**instances.arrays, **more}, instances.data)
 
     return process
+
+
+def folded(model: Irn) -> Irn:
+    """A copy in evaluation mode whose backbone has every BatchNorm folded into its convolution."""
+    copied = copy.deepcopy(model).eval()
+    fold_in_place(copied.backbone)
+    return copied
 
 
 def _seed_maps(config: Config, cam: np.ndarray, magnitude: np.ndarray) -> np.ndarray:

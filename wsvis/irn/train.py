@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 
 import torch
@@ -20,6 +21,8 @@ from wsvis.irn.tap_memory import TapMemory
 from wsvis.payload import Payload
 from wsvis.types import Report
 
+TAP_BYTES = 2 << 30
+
 
 def train_irn(
     model: Irn,
@@ -36,7 +39,7 @@ def train_irn(
     flow_boundary_weight: float = 1.0,
     regularization: float = 2.0,
     gradient: GradientForm = "jacobian",
-    memory_bytes: int = 1 << 30,
+    memory: TapMemory | None = None,
     report: Report | None = None,
     report_every: int = 10,
     checkpoint: Callable[[Payload], None] | None = None,
@@ -65,7 +68,7 @@ def train_irn(
         flow_boundary_weight: of Eq. 3; 0 leaves it out, and flow is not needed.
         regularization: lambda of Eq. 3, pixels of the canvas per cell.
         gradient: which derivatives make F'.
-        memory_bytes: for a frozen backbone's outputs, kept where batches have keys.
+        memory: a frozen backbone's outputs, kept where batches have keys; its own if not given.
         report: gets ``step``, ``loss``, its parts, ``separable_share`` and ``learning_rate``.
         report_every: steps between reports.
         checkpoint: gets a training state every ``checkpoint_every`` steps.
@@ -76,7 +79,7 @@ def train_irn(
         sum_over_workers: adds a tensor up over them.
 
     Returns:
-        ``steps`` and ``loss``, the mean over the last tenth of the steps made here.
+        ``steps`` and ``loss``, the mean over the last tenth of the steps.
 
     Raises:
         InputError: a resume state of another training, or a loss that is no longer finite.
@@ -96,11 +99,14 @@ def train_irn(
         f"{flow_boundary_weight:g} lambda {regularization:g} {gradient}"
     )
     start = restore_irn_training(resume, model, updates, identity) if resume else 0
-    memory = TapMemory(model, memory_bytes) if model.frozen else None
+    if memory is None and model.frozen:
+        memory = TapMemory(model, TAP_BYTES)
     forward = network or model
     device = model.mean_displacement.device
     stream = batches(start)
-    losses: list[float] = []
+    last: deque[float] = deque(
+        resume.data.get("losses", ()) if resume else (), maxlen=max(steps // 10, 1)
+    )
     model.train()
     for step in range(start, steps):
         factor = (1 - step / steps) ** 0.9
@@ -123,18 +129,17 @@ def train_irn(
         # Data parallelism averages gradients over the workers, where they have to add up.
         (loss * workers).backward()
         updates.step()
-        losses.append(float(sum_over_workers(loss.detach().clone())))
-        if not math.isfinite(losses[-1]):
+        last.append(float(sum_over_workers(loss.detach().clone())))
+        if not math.isfinite(last[-1]):
             raise InputError(f"flowIRN diverged at step {step}; lower irn.learning_rate")
         done = step + 1
         if report and (done % report_every == 0 or done == steps):
             parts = dict(zip(TERMS, means.tolist(), strict=True))
             parts |= {"separable_share": float(pairs.separable), "learning_rate": rates[0] * factor}
-            report({"step": done, "loss": losses[-1], **parts})
+            report({"step": done, "loss": last[-1], **parts})
         if checkpoint and checkpoint_every and done % checkpoint_every == 0:
-            checkpoint(irn_training_state(model, updates, done, identity))
+            checkpoint(irn_training_state(model, updates, done, identity, last))
     model.eval()
-    last = losses[-max(len(losses) // 10, 1) :]
     return {"steps": steps, "loss": sum(last) / len(last) if last else math.nan}
 
 
@@ -144,6 +149,7 @@ def set_mean_displacement(
     batches: Iterator[IrnBatch],
     steps: int,
     sum_over_workers: Callable[[Tensor], Tensor] = lambda values: values,
+    memory: TapMemory | None = None,
 ) -> Float[Tensor, " 2"]:
     """Mean of D over the cells of the training frames, which the model then subtracts (mean shift).
 
@@ -157,6 +163,7 @@ def set_mean_displacement(
         batches: of training frames, best as they are (no random resize, no mirror).
         steps: how many batches to take.
         sum_over_workers: adds a tensor up over data-parallel workers.
+        memory: of the training; saves passing frames through a frozen backbone again.
     """
     model.eval()
     model.mean_displacement.zero_()
@@ -165,7 +172,7 @@ def set_mean_displacement(
     for _ in range(steps):
         batch = to_device(next(batches), device)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            displacement = model(batch.frames)[1].double()
+            displacement = model(memory.taps(batch) if memory else batch.frames)[1].double()
         inside = batch.inside.unsqueeze(1)
         total[:2] += (displacement * inside).sum((0, 2, 3))
         total[2] += inside.sum()
