@@ -1,14 +1,17 @@
-r"""Sweep f-CAM: amplification A, flow threshold T and the foreground threshold (paper Eq. 2).
+r"""Sweep f-CAM: amplification A, flow threshold T, foreground threshold, camera (paper Eq. 2).
 
 Extracts optical flow and class activation maps by Ray Data (once: they are reused by every trial
-and every later sweep), then looks for the setting whose pseudo-masks fit the ground truth of the
-training frames best, by Ray Tune + Optuna, each setting over several seeds. Two baselines are
-always measured: the plain CAM at its own best threshold, and the motion mask alone with the frame's
-classes. Every trial goes to MLflow with pictures. Ends with a table, the best configuration as a
-file for --config-file, plots, and held-out clips that chose nothing.
+and every later sweep), then looks for the setting with the best flowIRN pseudo-labels, or with
+--objective pseudo_mask_ap50 the best masks straight from f-CAM, by Ray Tune + Optuna. A trial
+trains flowIRN on its labels, seed after seed; one that is behind after its first seed is pruned.
+Always measured beside it: the plain CAM at its own best threshold, the motion mask alone with the
+frame's classes, and plain IRN. Every trial goes to MLflow with pictures. Ends with a table, the
+best configuration as a file for --config-file, plots, and held-out clips that chose nothing.
 
     python experiments/sweep_fcam.py
-        the embedded synthetic clips; about 5 minutes on 2 cores
+        the embedded synthetic clips on 2 cores: README tells the minutes
+    python experiments/sweep_fcam.py --objective pseudo_mask_ap50
+        without flowIRN, about 5 minutes
     python experiments/sweep_fcam.py --preset davis-mini --data.path CLIPS/instances.json \
         --classifier.weights mobilenet_v2.pth
         real clips in YouTube-VIS format
@@ -26,12 +29,16 @@ def main() -> None:
     from presets import PRESETS
 
     from wsvis_platform.experiment import parse_experiment
+    from wsvis_platform.options import SweepOptions
 
-    options, config, preset = parse_experiment("sweep_fcam.py", __doc__ or "", PRESETS)
+    options, config, preset = parse_experiment(
+        "sweep_fcam.py", __doc__ or "", PRESETS, SweepOptions
+    )
 
     # from here on it takes seconds to import what is needed: --help is over by now
     from ray import tune
 
+    from wsvis.config_checks import flatten
     from wsvis_platform.baselines import Baseline
     from wsvis_platform.sweep_run import sweep_and_report
 
@@ -44,6 +51,17 @@ def main() -> None:
         "ir_labels.foreground_threshold": 0.3,
         "fcam.compensation": "none",
     }
+    baselines = [
+        Baseline("plain CAM", "cam_quality", {"ir_labels.foreground_threshold": thresholds}),
+        Baseline(
+            "motion alone",
+            "motion_quality",
+            {"fcam.percentile": percentiles, "fcam.compensation": cameras},
+        ),
+    ]
+    if options.target == "pseudo_label_quality":
+        plain = {"fcam.amplification": [1.0], "flow_boundary.weight": [0.0]}
+        baselines.append(Baseline("plain IRN", "pseudo_label_quality", plain))
     sweep_and_report(
         "sweep_fcam",
         config,
@@ -56,26 +74,12 @@ def main() -> None:
             "fcam.compensation": tune.choice(cameras),
         },
         # the paper's own setting first, then the preset's
-        first=[literal, {**literal, **_swept(config, literal)}],
+        first=[literal, {name: flatten(config)[name] for name in literal}],
         fixed={"literal Eq. 2 (A 2, T 0.8)": literal},
-        baselines=[
-            Baseline("plain CAM", "cam_quality", {"ir_labels.foreground_threshold": thresholds}),
-            Baseline(
-                "motion alone",
-                "motion_quality",
-                {"fcam.percentile": percentiles, "fcam.compensation": cameras},
-            ),
-        ],
+        baselines=baselines,
         prepare=("flow", "cam"),
         axes=("fcam.amplification", "fcam.percentile"),
     )
-
-
-def _swept(config: object, names: dict[str, object]) -> dict[str, object]:
-    from wsvis.config_checks import flatten
-
-    flat = flatten(config)
-    return {name: flat[name] for name in names}
 
 
 if __name__ == "__main__":

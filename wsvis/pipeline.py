@@ -189,6 +189,20 @@ def stage_keys(
     return keys
 
 
+def trained_networks(
+    config: Config, targets: Iterable[str], trained_on: Dataset | None
+) -> dict[str, str]:
+    """Keys of the networks the targets rest on, trained on other videos; nothing without those.
+
+    To measure on held-out videos: what is trained comes from the training videos.
+    """
+    if trained_on is None:
+        return {}
+    trained = [stage.name for stage in needed(targets) if stage.name in ("classifier", "irn")]
+    keys = stage_keys(config, trained_on, trained)
+    return {name: keys[name] for name in trained}
+
+
 def check_settings(config: Config, dataset: Dataset) -> None:
     """Try what would otherwise fail minutes into a run: weights files and flow providers.
 

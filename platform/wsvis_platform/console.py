@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from wsvis.errors import InputError
@@ -162,3 +163,9 @@ def _progress(screen: Screen) -> Any:
         console=screen.console,
         transient=True,
     )
+
+
+def shown_path(path: Path) -> Path:
+    """Relative to where the user stands, when it lies below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Generic, TypeVar
 
 from tyro.conf import arg
 
@@ -18,18 +18,20 @@ from wsvis.config_checks import suggestion
 from wsvis.errors import InputError
 from wsvis_platform.arguments import parse_arguments
 from wsvis_platform.config_files import read_config
-from wsvis_platform.options import SweepOptions
+from wsvis_platform.options import RunOptions
+
+Options = TypeVar("Options", bound=RunOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExperimentArguments:
+class ExperimentArguments(Generic[Options]):
     """What an experiment can be told."""
 
     preset: str = "cpu"
     """Named configuration to start from: cpu, davis-mini, paper-ytvis or paper-cityscapes."""
     config_file: str = ""
     """JSON of settings to lay over the preset, for instance a sweep's best_config.json."""
-    options: Annotated[SweepOptions, arg(name="")] = field(default_factory=SweepOptions)
+    options: Annotated[Options, arg(name="")]
     config: Annotated[Config, arg(name="")] = field(default_factory=Config)
 
 
@@ -37,9 +39,10 @@ def parse_experiment(
     program: str,
     about: str,
     presets: Mapping[str, Callable[[], Config]],
+    kind: type[Options],
     arguments: Sequence[str] | None = None,
-) -> tuple[SweepOptions, Config, str]:
-    """Options, configuration and the preset's name from the command line.
+) -> tuple[Options, Config, str]:
+    """Options of the given kind, configuration and the preset's name from the command line.
 
     Raises:
         InputError: an unknown preset, option or setting, or a value that does not fit; one line.
@@ -59,8 +62,10 @@ def parse_experiment(
     config = presets[known.preset]()
     if known.config_file:
         config = read_config(known.config_file, config)
-    default = ExperimentArguments(preset=known.preset, config_file=known.config_file, config=config)
+    default = ExperimentArguments(
+        preset=known.preset, config_file=known.config_file, config=config, options=kind()
+    )
     parsed = parse_arguments(
-        ExperimentArguments, given, program=program, about=about, default=default
+        ExperimentArguments[kind], given, program=program, about=about, default=default
     )
     return parsed.options, parsed.config, parsed.preset

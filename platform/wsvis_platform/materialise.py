@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wsvis.config import Config
@@ -52,6 +52,10 @@ Runner = Callable[[str, Sequence[Task], Store, Callable[[Row], None]], None]
 """Stage name, what to do, store, and whom to tell about each finished video."""
 
 
+Trainer = Callable[[Config, Dataset, Store, Mapping[str, str], Report | None], None]
+"""Computes a whole-data-set stage in its own way and leaves it staged in the store."""
+
+
 def run_here(stage: str, tasks: Sequence[Task], store: Store, told: Callable[[Row], None]) -> None:
     """The plain runner: one video after another in this process."""
     workers = VideoWorkers(stage, store)
@@ -68,6 +72,8 @@ class Materialiser:
     progress: Progress | None = None
     report: Report | None = None
     told: Callable[[Outcome], None] | None = None
+    trainers: Mapping[str, Trainer] = field(default_factory=dict)
+    """Stage -> how to train it, where not in this process."""
 
     def ensure(
         self,
@@ -82,7 +88,7 @@ class Materialiser:
             config: the whole run's settings.
             dataset: the videos.
             targets: stages wanted.
-            given: keys of stages taken as they are (a classifier trained on another split).
+            given: keys of stages taken as they are (networks trained on other videos).
 
         Raises:
             InputError: not one video could be processed.
@@ -142,6 +148,9 @@ class Materialiser:
     ) -> None:
         assert stage.whole is not None
         usable = _usable(stage, dataset, self.store, keys)
+        if stage.name in self.trainers:
+            self.trainers[stage.name](config, usable, self.store, keys, self.report)
+            return
         payload = stage.whole(config, usable, StoreInputs(self.store, keys), self.report)
         self.store.stage_item(stage.name, keys[stage.name], WHOLE, payload)
 

@@ -11,14 +11,12 @@ import numpy as np
 
 from wsvis.config import Config
 from wsvis.config_checks import with_overrides
-from wsvis.pipeline import BY_NAME, needed, stage_keys
+from wsvis.pipeline import trained_networks
 from wsvis.types import Dataset
 from wsvis_platform.materialise import Materialiser, Outcome
 from wsvis_platform.store import Store
 
 METRICS = ("ap50", "ap25", "miou")
-NETWORKS = ("classifier", "irn")
-"""Stages that train: on held-out videos they are taken from the training videos."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ def measure(
     result = Measurement(dict(overrides), (), [])
     for seed in seeds:
         config = with_overrides(replace(base, seed=seed), overrides)
-        given = trained_networks(config, target, trained_on) if trained_on else None
+        given = trained_networks(config, [target], trained_on)
         outcomes: list[Outcome]
         these, outcomes = Materialiser(store).ensure(config, dataset, [target], given)
         payload = store.read(target, these[target])
@@ -121,13 +119,6 @@ def merged(parts: Sequence[Measurement]) -> Measurement:
         tuple(name for name in reused if name not in computed),
         min(part.coverage for part in parts),
     )
-
-
-def trained_networks(config: Config, target: str, trained_on: Dataset) -> dict[str, str]:
-    """Keys of the networks that ``target`` rests on, trained on other videos."""
-    wanted = [name for name in NETWORKS if BY_NAME[name] in needed([target])]
-    keys = stage_keys(config, trained_on, wanted)
-    return {name: keys[name] for name in wanted}
 
 
 def _number(value: float | None) -> float:

@@ -1,4 +1,4 @@
-"""Options of an experiment that must not change a result: where, how many, on which machines."""
+"""Options of an experiment, beside its settings: what is tried, where, on which machines."""
 
 from __future__ import annotations
 
@@ -10,13 +10,62 @@ from wsvis.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
-class SweepOptions:
+class RunOptions:
+    """What every experiment can be told; none of it changes a result of one seed."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Each setting is evaluated once per seed; mean and standard deviation are reported."""
+    output: str = "runs"
+    """Everything a run writes goes below this folder: store, MLflow database, tables, pictures."""
+    name: str = ""
+    """Name of the run; empty: the script's name and the time."""
+    tracking_uri: str = ""
+    """MLflow server; empty: sqlite in the output folder."""
+    address: str = ""
+    """Ray cluster to join; empty: start Ray on this machine only, bound to 127.0.0.1."""
+    workers: int = 0
+    """Parallel workers; 0 = one per CPU."""
+    gpus_per_worker: float = 0.0
+    """GPUs a network stage holds (a fraction shares one)."""
+    train_workers: int = 0
+    """Ray Train workers that share each training of flowIRN; 0 = one process per training, as many
+    trainings side by side as there is room for."""
+    held_out: bool = True
+    """Measure on held-out clips too, which chose nothing."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, "option")
+        check_range("--workers", self.workers, 0, 100_000)
+        check_range("--gpus-per-worker", self.gpus_per_worker, 0, 64)
+        check_range("--train-workers", self.train_workers, 0, 100_000)
+        if not self.seeds:
+            raise InputError("--seeds is empty; give at least one, such as --seeds 0 1 2")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise InputError(f"--seeds {self.seeds} names a seed twice; each counts once")
+        for seed in self.seeds:
+            check_range("--seeds", seed, 0, 2**31 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationOptions(RunOptions):
+    """How an ablation is run."""
+
+    thresholds: tuple[float, ...] = ()
+    """Foreground thresholds each variant may choose among, by its mean AP50 on the training
+    frames; empty: the one of the configuration for all."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for threshold in self.thresholds:
+            check_range("--thresholds", threshold, 0, 1e6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions(RunOptions):
     """How a sweep is run."""
 
     num_samples: int = 16
     """Settings to try."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Each setting is evaluated once per seed; mean and standard deviation are reported."""
     objective: Literal[
         "pseudo_label_ap50",
         "pseudo_label_miou",
@@ -34,20 +83,6 @@ class SweepOptions:
     sampler: Literal["tpe", "random"] = "tpe"
     """Optuna's sampler, named so that a new version's default cannot change a sweep."""
     sampler_seed: int = 0
-    output: str = "runs"
-    """Everything a run writes goes below this folder: store, MLflow database, tables, pictures."""
-    name: str = ""
-    """Name of the sweep; empty: the script's name and the time."""
-    tracking_uri: str = ""
-    """MLflow server; empty: sqlite in the output folder."""
-    address: str = ""
-    """Ray cluster to join; empty: start Ray on this machine only, bound to 127.0.0.1."""
-    workers: int = 0
-    """Parallel workers; 0 = one per CPU."""
-    gpus_per_worker: float = 0.0
-    """GPUs a network stage holds (a fraction shares one)."""
-    held_out: bool = True
-    """Measure the best setting and the baselines on held-out clips too, which chose nothing."""
 
     @property
     def metric(self) -> str:
@@ -60,14 +95,6 @@ class SweepOptions:
         return f"{self.objective.rpartition('_')[0]}_quality"
 
     def __post_init__(self) -> None:
-        check_choices(self, "option")
+        super().__post_init__()
         check_range("--num-samples", self.num_samples, 0, 1_000_000)
-        check_range("--workers", self.workers, 0, 100_000)
-        check_range("--gpus-per-worker", self.gpus_per_worker, 0, 64)
         check_range("--sampler-seed", self.sampler_seed, 0, 2**31 - 1)
-        if not self.seeds:
-            raise InputError("--seeds is empty; give at least one, such as --seeds 0 1 2")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise InputError(f"--seeds {self.seeds} names a seed twice; each counts once")
-        for seed in self.seeds:
-            check_range("--seeds", seed, 0, 2**31 - 1)

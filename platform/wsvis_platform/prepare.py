@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import ray
 
 from wsvis.config import Config
-from wsvis.pipeline import needed, stage_keys
+from wsvis.pipeline import needed, stage_keys, trained_networks
 from wsvis.types import Dataset
 from wsvis_platform.extract import limit_threads, ray_data_runner
 from wsvis_platform.materialise import Materialiser, Outcome, Progress
@@ -59,8 +58,7 @@ def _ensure_whole(
 
 
 def prepare(
-    config: Config,
-    seeds: Sequence[int],
+    configs: Sequence[Config],
     dataset: Dataset,
     store: Store,
     targets: Sequence[str],
@@ -72,41 +70,39 @@ def prepare(
     told: Callable[[Outcome], None] | None = None,
     training: Callable[[Mapping[str, Mapping[str, float]]], None] | None = None,
 ) -> None:
-    """Ensure the targets for every seed: per-video stages by Ray Data, training as parallel tasks.
+    """Ensure the targets of all settings: per-video stages by Ray Data, training as parallel tasks.
+
+    Goes stage by stage over all settings at once, so that the machines are busy whatever their
+    number; settings that share a result share its computation.
 
     Args:
-        config: settings; its seed is replaced by each of ``seeds``.
-        seeds: one classifier each.
+        configs: whole settings, one seed each.
         dataset: the videos.
         store: shared results.
         targets: stages to bring into the store.
         workers: actors for per-video stages; 0 = one per CPU.
         gpus_per_worker: GPUs a network stage holds.
-        trained_on: take classifiers trained on these videos.
+        trained_on: take networks trained on these videos.
         progress: hears (stage, videos done, videos in all).
         told: hears the outcome of each stage.
         training: hears {task: its latest numbers} while training tasks run.
     """
     runner = ray_data_runner(workers=workers, gpus_per_worker=gpus_per_worker)
     here = Materialiser(store, runner, progress)
-    configs = [replace(config, seed=seed) for seed in seeds]
-    givens = [_given(each, trained_on) for each in configs]
-    for stage in needed(targets, givens[0] or ()):
+    givens = [trained_networks(each, targets, trained_on) for each in configs]
+    for stage in needed(targets, givens[0]):
+        # settings that do not reach this stage share its key: it is computed once
+        runs: dict[str, tuple[Config, dict[str, str], dict[str, str]]] = {}
+        for each, given in zip(configs, givens, strict=True):
+            keys = stage_keys(each, dataset, [stage.name], given)
+            runs.setdefault(keys[stage.name], (each, given, keys))
         if stage.whole is None:
-            keys = [
-                stage_keys(each, dataset, [stage.name], given)
-                for each, given in zip(configs, givens, strict=True)
-            ]
-            runs = [(each, dataset, key) for each, key in zip(configs, keys, strict=True)]
-            here.stage_together(stage.name, runs)
-            # seeds that do not reach this stage share its key: the second asks for nothing
-            seen: set[str] = set()
-            for each, given, key in zip(configs, givens, keys, strict=True):
-                if key[stage.name] not in seen:
-                    seen.add(key[stage.name])
-                    outcomes = here.ensure(each, dataset, [stage.name], given)[1]
-                    if told:
-                        told(outcomes[-1])
+            together = [(each, dataset, keys) for each, _, keys in runs.values()]
+            here.stage_together(stage.name, together)
+            for each, given, _ in runs.values():
+                outcomes = here.ensure(each, dataset, [stage.name], given)[1]
+                if told:
+                    told(outcomes[-1])
             continue
         board = _Board.remote()
         waiting = [
@@ -116,11 +112,11 @@ def prepare(
                 str(store.root),
                 stage.name,
                 given,
-                f"{stage.name} seed {each.seed}",
+                f"{stage.name} {key[:6]} seed {each.seed}",
                 board,
                 1,
             )
-            for each, given in zip(configs, givens, strict=True)
+            for key, (each, given, _) in runs.items()
         ]
         while waiting:
             done, waiting = ray.wait(waiting, timeout=0.5)
@@ -129,9 +125,3 @@ def prepare(
             for outcomes in ray.get(done):
                 if told:
                     told(outcomes[-1])
-
-
-def _given(config: Config, trained_on: Dataset | None) -> dict[str, str] | None:
-    if trained_on is None:
-        return None
-    return {"classifier": stage_keys(config, trained_on, ["classifier"])["classifier"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,11 @@ from wsvis.types import Dataset
 from wsvis_platform.baselines import Baseline, best_baselines, measure_all
 from wsvis_platform.cluster import start_ray
 from wsvis_platform.config_files import write_config
-from wsvis_platform.console import Screen
+from wsvis_platform.console import Screen, shown_path
 from wsvis_platform.doctor import preflight
-from wsvis_platform.materialise import Outcome
 from wsvis_platform.measure import Measurement
 from wsvis_platform.options import SweepOptions
-from wsvis_platform.prepare import prepare as prepare_stages
+from wsvis_platform.shown_preparation import shown_preparation
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial, best_of, run_trials
 from wsvis_platform.sweep_data import classifier_line, describe, load_both, save_held_out
@@ -72,7 +72,7 @@ def sweep_and_report(
         title = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         folder = output / "sweeps" / title
         folder.mkdir(parents=True, exist_ok=True)
-        screen.line(f"{dataset.name}: {describe(dataset)}; results go to {_shown(folder)}")
+        screen.line(f"{dataset.name}: {describe(dataset)}; results go to {shown_path(folder)}")
         if held_out is not None:
             save_held_out(config, folder)
         cluster = stack.enter_context(
@@ -85,8 +85,8 @@ def sweep_and_report(
             )
         )
 
-        prepare_on = _preparer(config, options, store, screen)
-        prepare_on(dataset, prepare, None)
+        prepare_on = shown_preparation(options, store, screen)
+        prepare_on(_seeded(config, options), dataset, prepare, None)
 
         with screen.bar("baselines") as bar:
             best = best_baselines(
@@ -117,7 +117,9 @@ def sweep_and_report(
         rows = _rows(config, options, fixed, baselines, best, trials, target, dataset, store)
         others: list[Measurement | None] = [None] * len(rows)
         if held_out is not None:
-            prepare_on(held_out, (*prepare, "classifier_quality"), dataset)
+            prepare_on(
+                _seeded(config, options), held_out, (*prepare, "classifier_quality"), dataset
+            )
             screen.line(classifier_line(config, options, held_out, dataset, store))
             with screen.bar("held-out clips") as bar:
                 measured = measure_all(
@@ -148,59 +150,21 @@ def sweep_and_report(
         )
         if winner:
             screen.line(f"best: {setting_text(winner.overrides)}")
-        screen.line(f"best configuration: {_shown(best_file)}  (give it back with --config-file)")
-        screen.line(f"tables and pictures: {_shown(folder)}")
+        screen.line(
+            f"best configuration: {shown_path(best_file)}  (give it back with --config-file)"
+        )
+        screen.line(f"tables and pictures: {shown_path(folder)}")
         screen.line(f"browse: {record.browse()}")
         screen.line(f"took {time.monotonic() - started:.0f} s")
 
 
-def _shown(path: Path) -> Path:
-    """Relative to where the user stands, when it lies below."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+def _seeded(config: Config, options: SweepOptions) -> list[Config]:
+    return [replace(config, seed=seed) for seed in options.seeds]
 
 
 def _best_measurement(trials: Sequence[Trial], metric: str) -> Measurement | None:
     best = best_of(trials, metric)
     return best.measurement if best else None
-
-
-def _preparer(config: Config, options: SweepOptions, store: Store, screen: Screen) -> Any:
-    def run(dataset: Dataset, targets: Sequence[str], trained_on: Dataset | None) -> None:
-        with screen.bars() as bars:
-
-            def told(outcome: Outcome) -> None:
-                bars.finish(outcome.stage)
-                screen.line(outcome.line())
-                if outcome.quarantined:
-                    manifest = store.manifest(outcome.stage, outcome.key)
-                    for video, reason in sorted(manifest.quarantined.items() if manifest else ()):
-                        screen.warn(f"set aside {video}: {reason}")
-
-            def training(rows: Mapping[str, Mapping[str, float]]) -> None:
-                for name, numbers in rows.items():
-                    if numbers.get("step") == numbers.get("steps"):
-                        bars.finish(name)
-                        continue
-                    note = f"loss {numbers['loss']:.3f}" if "loss" in numbers else ""
-                    total = int(numbers.get("steps", 0))
-                    bars.update(name, int(numbers.get("step", 0)), total, note)
-
-            prepare_stages(
-                config,
-                options.seeds,
-                dataset,
-                store,
-                targets,
-                workers=options.workers,
-                gpus_per_worker=options.gpus_per_worker,
-                trained_on=trained_on,
-                progress=lambda stage, done, total: bars.update(stage, done, total),
-                told=told,
-                training=training,
-            )
-
-    return run
 
 
 def _rows(

@@ -6,13 +6,14 @@ import pytest
 
 from wsvis.errors import InputError
 from wsvis_platform.experiment import parse_experiment
+from wsvis_platform.options import SweepOptions
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 from presets import PRESETS
 
 
 def parse(*arguments):
-    return parse_experiment("sweep.py", "About.", PRESETS, arguments)
+    return parse_experiment("sweep.py", "About.", PRESETS, SweepOptions, arguments)
 
 
 def test_every_preset_is_a_valid_configuration_and_named_in_the_help():
