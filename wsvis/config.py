@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from wsvis.config_checks import check_choices, check_range
+from wsvis.detector_config import DetectorConfig, MaskConsistConfig
 
 BackboneName = Literal["small", "resnet18", "resnet50", "mobilenet_v2"]
 FlowProviderName = Literal[
@@ -327,6 +328,8 @@ class Config:
     crf: CrfConfig = field(default_factory=CrfConfig)
     irn: IrnConfig = field(default_factory=IrnConfig)
     flow_boundary: FlowBoundaryConfig = field(default_factory=FlowBoundaryConfig)
+    maskconsist: MaskConsistConfig = field(default_factory=MaskConsistConfig)
+    detector: DetectorConfig = field(default_factory=DetectorConfig)
 
     def __post_init__(self) -> None:
         check_range("seed", self.seed, 0, 2**31 - 1)
