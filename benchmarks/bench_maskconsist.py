@@ -7,8 +7,6 @@ of several, for 480x640 pixels:
 
 - matching: warp, weights and assignment of one direction, on the coarse grid and on all pixels;
 - refine: all of MaskConsist for a pair, both directions, with 4 pseudo-labels per frame.
-
-What a whole training step costs more with refine is measured by ``bench_detectors.py``.
 """
 
 from __future__ import annotations
@@ -59,7 +57,7 @@ def detections(random: np.random.Generator, count: int, objects: np.ndarray) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description="Speed of MaskConsist")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--candidates", type=int, default=110)
     arguments = parser.parse_args()

@@ -143,6 +143,24 @@ def build_backbone(name: str, *, stride_two_padding: str = "symmetric") -> Backb
     return backbone.train()
 
 
+def halve_last_stage(backbone: Backbone) -> None:
+    """Give the last stage its usual stride of 32 back, in place, as detectors want it."""
+    name = backbone.name
+    if name == "small":
+        raise ValueError("the last stage of small has no stride to give back")
+    block = backbone.stages[4].get_submodule("14.conv.1.0" if name == "mobilenet_v2" else "0")
+    convolutions = [block] if name == "mobilenet_v2" else []
+    if not convolutions:
+        main = "conv2" if hasattr(block, "conv3") else "conv1"
+        convolutions = [block.get_submodule(main), block.get_submodule("downsample.0")]
+    for convolution in convolutions:
+        assert isinstance(convolution, nn.Conv2d)
+        convolution.stride = (2, 2)
+    if backbone.stride_two_padding == "same":
+        _pad_as_tensorflow(backbone.stages[4])
+    backbone.strides = (*backbone.strides[:4], 32)
+
+
 def _small_stages() -> list[nn.Module]:
     """Ours: about 0.4 M parameters, and a receptive field of 71 pixels.
 

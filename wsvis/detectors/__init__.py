@@ -1,0 +1,1 @@
+"""Instance segmentation networks behind one narrow interface, their training and inference."""
