@@ -70,7 +70,7 @@ def ray_data_runner(
         have = ray.cluster_resources()
         room = have.get("GPU", 0) / gpus if gpus else have.get("CPU", 1) / cpus_per_worker
         size = min(workers or max(int(room), 1), len(tasks))
-        _quiet_context()
+        quiet_context()
         rows = ray.data.from_items(
             [{"task": pickle.dumps(task)} for task in tasks],
             override_num_blocks=len(tasks),
@@ -123,7 +123,7 @@ def _without_core_lines() -> Iterator[None]:
                     print(line, file=sys.stderr)
 
 
-def _quiet_context() -> None:
+def quiet_context() -> None:
     """Our own progress bar and log lines are the ones a user reads."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False

@@ -10,9 +10,9 @@ import ray
 
 from wsvis.config import Config
 from wsvis.pipeline import needed, stage_keys, trained_networks
-from wsvis.types import Dataset
+from wsvis.types import Dataset, Report
 from wsvis_platform.extract import limit_threads, ray_data_runner
-from wsvis_platform.materialise import Materialiser, Outcome, Progress
+from wsvis_platform.materialise import Materialiser, Outcome, Progress, Trainer
 from wsvis_platform.store import Store
 
 
@@ -57,6 +57,10 @@ def _ensure_whole(
     return Materialiser(Store(root), report=report).ensure(config, dataset, [stage], given)[1]
 
 
+TRAINED_TOGETHER = frozenset({"irn"})
+"""Stages that several Ray Train workers can share."""
+
+
 def prepare(
     configs: Sequence[Config],
     dataset: Dataset,
@@ -65,6 +69,7 @@ def prepare(
     *,
     workers: int = 0,
     gpus_per_worker: float = 0.0,
+    train_workers: int = 0,
     trained_on: Dataset | None = None,
     progress: Progress | None = None,
     told: Callable[[Outcome], None] | None = None,
@@ -82,6 +87,8 @@ def prepare(
         targets: stages to bring into the store.
         workers: actors for per-video stages; 0 = one per CPU.
         gpus_per_worker: GPUs a network stage holds.
+        train_workers: Ray Train workers that share each training of flowIRN, one training after
+            the other; 0 = one process per training, side by side.
         trained_on: take networks trained on these videos.
         progress: hears (stage, videos done, videos in all).
         told: hears the outcome of each stage.
@@ -101,6 +108,16 @@ def prepare(
             here.stage_together(stage.name, together)
             for each, given, _ in runs.values():
                 outcomes = here.ensure(each, dataset, [stage.name], given)[1]
+                if told:
+                    told(outcomes[-1])
+            continue
+        if train_workers and stage.name in TRAINED_TOGETHER:
+            trainers = _trainers(train_workers, gpus_per_worker)
+            for key, (each, given, _) in runs.items():
+                name = f"{stage.name} {key[:6]} seed {each.seed}"
+                report = _named(name, training) if training else None
+                one = Materialiser(store, report=report, trainers=trainers)
+                outcomes = one.ensure(each, dataset, [stage.name], given)[1]
                 if told:
                     told(outcomes[-1])
             continue
@@ -125,3 +142,16 @@ def prepare(
             for outcomes in ray.get(done):
                 if told:
                     told(outcomes[-1])
+
+
+def _trainers(workers: int, gpus_per_worker: float) -> dict[str, Trainer]:
+    from wsvis_platform.training import ray_train_trainers  # loads torch
+
+    return ray_train_trainers(workers=workers, gpus_per_worker=gpus_per_worker)
+
+
+def _named(name: str, training: Callable[[Mapping[str, Mapping[str, float]]], None]) -> Report:
+    def report(numbers: Mapping[str, float]) -> None:
+        training({name: {key: float(value) for key, value in numbers.items()}})
+
+    return report

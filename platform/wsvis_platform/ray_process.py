@@ -13,6 +13,7 @@ DEFAULTS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow records trials; no CSV and JSON beside it
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES alone; stops a warning
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # notice a dead worker, or the end, so soon
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 """Defaults for Ray's own switches; what the user has set stays."""
