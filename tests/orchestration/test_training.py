@@ -1,0 +1,242 @@
+"""flowIRN over several Ray Train workers: equal to one, whatever happens to a worker."""
+
+import os
+import signal
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from wsvis.config import Config
+from wsvis.config_checks import with_overrides
+from wsvis.data.load import load_dataset
+from wsvis.errors import InputError
+from wsvis.irn.stages import Group, irn, mean_batches, training_batches, training_frames
+from wsvis.irn.train import to_device
+from wsvis.payload import from_bytes
+from wsvis.pipeline import stage_keys
+from wsvis_platform.cluster import start_ray
+from wsvis_platform.materialise import Materialiser
+from wsvis_platform.store import CorruptEntryError, Store
+from wsvis_platform.training import ray_train_trainers, train_irn_distributed
+from wsvis_platform.training_stream import (
+    IrnSource,
+    _BatchReader,
+    batch_to_payload,
+    payload_to_batch,
+    trouble_error,
+    trouble_text,
+)
+from wsvis_platform.video_worker import StoreInputs
+
+TINY = with_overrides(
+    Config(),
+    {
+        "data.synthetic_videos": 4,
+        "flow.provider": "dis-ultrafast",
+        "classifier.backbone": "small",
+        "classifier.weights": "none",
+        "classifier.optimiser": "adamw",
+        "classifier.learning_rate": 1e-3,
+        "classifier.epochs": 0.5,
+        "classifier.crop": 0,
+        "classifier.resize_long_side": (0, 0),
+        "cam.scales": (1.0,),
+        "crf.enabled": False,
+        "irn.initial": "classifier",
+        "irn.boundary_channels": 8,
+        "irn.displacement_channels": 16,
+        "irn.canvas": (0, 0),
+        "irn.radius_train": 3,
+        "irn.optimiser": "adamw",
+        "irn.learning_rate": 3e-3,
+        "irn.displacement_rate_factor": 1.0,
+        "irn.batch_size": 4,
+        "irn.epochs": 3.0,
+    },
+)
+"""Frames are resized and mirrored at random, so that equality covers the augmentation."""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Data, and a store that holds all that training needs."""
+    data = load_dataset(TINY.data)
+    store = Store(tmp_path_factory.mktemp("training") / "store")
+    Materialiser(store).ensure(TINY, data, ["ir_labels", "flow"])
+    return data, store, stage_keys(TINY, data, ["irn"])
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    with start_ray(num_cpus=2):
+        yield
+
+
+@pytest.fixture(scope="module")
+def alone(prepared):
+    """What one process gives, without Ray."""
+    data, store, keys = prepared
+    return irn(TINY, data, StoreInputs(store, keys), None)
+
+
+def staged(store, key):
+    path = store.root / "staging" / "irn" / key / "whole.safetensors"
+    payload = from_bytes(path.read_bytes())
+    path.unlink()
+    return payload
+
+
+def losses(payload):
+    return [(row["step"], row["loss"]) for row in payload.data["curve"]]
+
+
+def test_batches_cross_processes_unchanged(prepared):
+    data, store, keys = prepared
+    frames = training_frames(TINY, data, StoreInputs(store, keys))
+    for group in (Group(), Group(1, 2)):
+        reader = _BatchReader(IrnSource(TINY, data, str(store.root), keys), *_numbers(group))
+        wanted = {0: training_batches(TINY, frames, group).batch(0)}
+        wanted[reader.steps + 1] = mean_batches(TINY, frames, group).batch(1)
+        for item, batch in wanted.items():
+            row = reader({"item": item})
+            assert row["trouble"] == ""
+            found = payload_to_batch(from_bytes(row["batch"]))
+            assert len(found.frames) == 4 // group.workers
+            for name in ("frames", "labels", "inside", "flow"):
+                assert torch.equal(
+                    torch.nan_to_num(getattr(found, name), nan=99.0),
+                    torch.nan_to_num(getattr(batch, name), nan=99.0),
+                )
+            assert found.keys == batch.keys
+
+
+def _numbers(group):
+    return group.worker, group.workers
+
+
+def test_keys_of_batches_cross_too(prepared):
+    data, store, keys = prepared
+    frames = training_frames(TINY, data, StoreInputs(store, keys))
+    config = with_overrides(TINY, {"irn.scales": (1.0, 1.0)})
+    batch = training_batches(config, frames).batch(0)
+    assert batch.keys
+    assert payload_to_batch(batch_to_payload(batch)).keys == batch.keys
+    assert to_device(batch, torch.device("cpu")) is batch
+
+
+def test_a_corrupt_input_and_a_bad_one_reach_the_driver_as_what_they_are(prepared, tmp_path):
+    data, store, keys = prepared
+    reader = _BatchReader(IrnSource(TINY, data, str(store.root), keys), 0, 1)
+
+    def unreadable(step):
+        raise CorruptEntryError("flow", "k", "video: 1", "the content differs")
+
+    reader.training.batch = unreadable
+    error = trouble_error(reader({"item": 0})["trouble"])
+    assert isinstance(error, CorruptEntryError)
+    assert (error.stage, error.key, error.item) == ("flow", "k", "video: 1")
+    assert str(error) == "flow/k/video: 1: the content differs"
+    again = trouble_error(trouble_text(InputError("a.png: cut off; copy it again")))
+    assert isinstance(again, InputError)
+    assert str(again) == "a.png: cut off; copy it again"
+
+
+def test_a_batch_that_does_not_split_evenly_is_refused_before_anything_starts(prepared):
+    data, store, keys = prepared
+    with pytest.raises(InputError, match="--train-workers 3: a batch of 4 frames") as error:
+        train_irn_distributed(TINY, data, store, keys, workers=3)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_two_workers_do_what_one_does_and_the_store_keeps_it(prepared, local_ray, alone):
+    data, store, keys = prepared
+    heard = []
+    trainers = ray_train_trainers(workers=2)
+    here = Materialiser(store, report=heard.append, trainers=trainers)
+    _, outcomes = here.ensure(TINY, data, ["irn"])
+    assert outcomes[-1].status == "computed"
+    together = store.read("irn", keys["irn"])
+    assert [step for step, _ in losses(together)] == [step for step, _ in losses(alone)]
+    assert dict(losses(together)) == pytest.approx(dict(losses(alone)), rel=1e-3)
+    assert together.data["training"]["loss"] == pytest.approx(
+        alone.data["training"]["loss"], rel=1e-3
+    )
+    np.testing.assert_allclose(
+        together.arrays["mean_displacement"], alone.arrays["mean_displacement"], atol=1e-2
+    )
+    # worker 0's numbers were heard here as they came
+    assert [(row["step"], row["loss"]) for row in heard] == losses(together)
+    assert heard[-1]["loss"] < heard[0]["loss"]
+
+    def never(*arguments):
+        raise AssertionError("trained again")
+
+    _, outcomes = Materialiser(store, trainers={"irn": never}).ensure(TINY, data, ["irn"])
+    assert outcomes[-1].status == "reused"
+    assert not list((store.root / "training").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_killed_worker_is_replaced_and_the_result_is_the_same(prepared, local_ray, alone):
+    data, store, keys = prepared
+    elsewhere = {**keys, "irn": "0" * 32}
+    starts, killed = [], []
+
+    def kill_worker_1(numbers):
+        if numbers["step"] == 20 and not killed:
+            killed.extend(start.pid for start in starts if start.worker == 1)
+            os.kill(killed[0], signal.SIGKILL)
+
+    train_irn_distributed(
+        TINY,
+        data,
+        store,
+        elsewhere,
+        kill_worker_1,
+        workers=2,
+        checkpoint_every=6,
+        started=starts.append,
+    )
+    assert len(killed) == 1
+    assert not psutil.pid_exists(killed[0])
+    first, second = starts[:2], starts[2:]
+    assert [start.step for start in first] == [0, 0]
+    assert sorted(start.worker for start in second) == [0, 1]
+    assert not {start.pid for start in first} & {start.pid for start in second}
+    # a state that Ray Train had registered by then: of step 12 or 18, never the beginning
+    assert {start.step for start in second} <= {12, 18}
+    recovered = staged(store, elsewhere["irn"])
+    assert dict(losses(recovered)) == pytest.approx(dict(losses(alone)), rel=1e-3)
+    if store.manifest("irn", keys["irn"]):  # of the test before: two workers, nobody killed
+        undisturbed = store.read("irn", keys["irn"])
+        assert recovered.data["training"]["loss"] == pytest.approx(
+            undisturbed.data["training"]["loss"], rel=1e-6
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_diverging_training_gives_one_line_at_once(prepared, local_ray):
+    data, store, keys = prepared
+    config = with_overrides(
+        TINY,
+        {
+            "irn.optimiser": "sgd",
+            "irn.learning_rate": 100.0,
+            "irn.displacement_rate_factor": 1000.0,
+            "irn.backbone_rate_factor": 1000.0,
+            "irn.frozen": False,
+        },
+    )
+    starts = []
+    keys = {**keys, "irn": "1" * 32}
+    with pytest.raises(InputError, match=r"diverged at step \d+; lower irn\.learning_rate") as e:
+        train_irn_distributed(config, data, store, keys, workers=1, started=starts.append)
+    assert "\n" not in str(e.value)
+    assert len(starts) == 1  # it would diverge again: there is no second attempt
+    assert not list((store.root / "training").iterdir())
