@@ -1,15 +1,20 @@
-"""Per-video stages over a cluster by Ray Data: one row per video, a pool of actors.
+"""Per-video stages over a cluster by Ray Data: one row per video, a pool of workers.
 
-Each actor is set up once (a network is loaded once) and writes every result into the store itself;
+A worker is set up once (a network is loaded once) and writes every result into the store itself;
 what travels back is a short row. Work is idempotent: a result is renamed into place whole, so a
-killed actor's video is simply tried again, nothing is lost and nothing doubled. A video that cannot
-be processed is quarantined with its reason and the others go on.
+killed worker's videos are simply tried again, nothing is lost and nothing doubled. A video that
+cannot be processed is quarantined with its reason and the others go on.
+
+Stages with a network run in a pool of actors, which take the network with them when they end. All
+others run in Ray's own worker processes, which stay from stage to stage: starting actors for each
+stage takes seconds of every core, more than some stages take themselves.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import os
 import pickle
@@ -19,15 +24,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import ray
 import ray.data
-from ray.data import ActorPoolStrategy
+from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
+from wsvis.config import Config
 from wsvis_platform.materialise import Runner
 from wsvis_platform.store import Store
 from wsvis_platform.video_worker import Row, Task, VideoWorkers
 
-_GPU_STAGES = frozenset({"cam", "flow"})
+_NETWORK_STAGES = frozenset({"cam", "flow"})
+LARGEST_BLOCK = 4
+"""Videos that travel together. Each block costs Ray Data some 15 ms of CPU, and progress is told
+block by block."""
 
 
 class _ExtractionActor:
@@ -38,11 +48,25 @@ class _ExtractionActor:
         self.threads = threads
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        task: Task = pickle.loads(row["task"])
-        limit_threads(self.threads)  # one actor per core: threads inside would fight each other
-        result = self.workers.run(task)
-        corrupt = list(result.corrupt) if result.corrupt else ["", "", ""]
-        return {**dataclasses.asdict(result), "corrupt": corrupt, "pid": os.getpid()}
+        return _run(self.workers, row, self.threads)
+
+
+def _in_warm_worker(row: dict[str, Any], stage: str, root: str, threads: int) -> dict[str, Any]:
+    """One video in a process that has perhaps done others of this stage, in this job or another."""
+    return _run(_warm_workers(stage, root), row, threads)
+
+
+@functools.lru_cache(maxsize=1)  # the next stage lets go of what this one has loaded
+def _warm_workers(stage: str, root: str) -> VideoWorkers:
+    return VideoWorkers(stage, Store(Path(root)))
+
+
+def _run(workers: VideoWorkers, row: dict[str, Any], threads: int) -> dict[str, Any]:
+    task: Task = pickle.loads(row["task"])
+    limit_threads(threads)  # one worker per core: threads inside would fight each other
+    result = workers.run(task)
+    corrupt = list(result.corrupt) if result.corrupt else ["", "", ""]
+    return {**dataclasses.asdict(result), "corrupt": corrupt}
 
 
 def limit_threads(threads: int) -> None:
@@ -60,31 +84,39 @@ def ray_data_runner(
     """A runner for :class:`~wsvis_platform.materialise.Materialiser` that shards videos.
 
     Args:
-        workers: actors in the pool; 0 = as many as the cluster has CPUs (or GPUs) for.
-        cpus_per_worker: CPUs an actor holds; also its number of threads.
-        gpus_per_worker: GPUs an actor of a network stage holds.
+        workers: size of the pool; 0 = as many as the cluster has CPUs (or GPUs) for.
+        cpus_per_worker: CPUs a worker holds; also its number of threads.
+        gpus_per_worker: GPUs a worker of a stage with a network holds.
     """
 
     def run(stage: str, tasks: Sequence[Task], store: Store, told: Callable[[Row], None]) -> None:
-        gpus = gpus_per_worker if stage in _GPU_STAGES else 0
+        network = has_network(stage, tasks[0].config)
+        gpus = gpus_per_worker if network else 0
         have = ray.cluster_resources()
         room = have.get("GPU", 0) / gpus if gpus else have.get("CPU", 1) / cpus_per_worker
         size = min(workers or max(int(room), 1), len(tasks))
         quiet_context()
-        rows = ray.data.from_items(
-            [{"task": pickle.dumps(task)} for task in tasks],
-            override_num_blocks=len(tasks),
-        ).map(
-            _ExtractionActor,  # pyright: ignore[reportArgumentType]
-            fn_constructor_kwargs={
-                "stage": stage,
-                "root": str(store.root),
-                "threads": max(int(cpus_per_worker), 1),
-            },
-            compute=ActorPoolStrategy(min_size=1, max_size=size, initial_size=size),
-            num_cpus=cpus_per_worker,
-            num_gpus=gpus or None,
-        )
+        about = {
+            "stage": stage,
+            "root": str(store.root),
+            "threads": max(int(cpus_per_worker), 1),
+        }
+        videos = ray.data.from_arrow(_blocks(tasks, size))
+        if network:
+            rows = videos.map(
+                _ExtractionActor,  # pyright: ignore[reportArgumentType]
+                fn_constructor_kwargs=about,
+                compute=ActorPoolStrategy(min_size=1, max_size=size, initial_size=size),
+                num_cpus=cpus_per_worker,
+                num_gpus=gpus or None,
+            )
+        else:
+            rows = videos.map(
+                _in_warm_worker,  # pyright: ignore[reportArgumentType]
+                fn_kwargs=about,
+                compute=TaskPoolStrategy(size),
+                num_cpus=cpus_per_worker,
+            )
         with _without_core_lines():
             for row in rows.iter_rows():
                 corrupt = tuple(row["corrupt"])
@@ -98,6 +130,33 @@ def ray_data_runner(
                 )
 
     return run
+
+
+def has_network(stage: str, config: Config) -> bool:
+    """Whether the stage loads a network: a pool of actors for it, with GPUs where asked for."""
+    if stage == "flow":
+        return config.flow.provider.startswith("raft-")
+    return stage in _NETWORK_STAGES
+
+
+def block_sizes(videos: int, workers: int) -> list[int]:
+    """How many videos travel together: few blocks at first, single videos towards the end.
+
+    No block is more than a quarter of what is left for a worker, so that all end together.
+    """
+    sizes: list[int] = []
+    while videos:
+        sizes.append(max(1, min(LARGEST_BLOCK, videos // (4 * workers))))
+        videos -= sizes[-1]
+    return sizes
+
+
+def _blocks(tasks: Sequence[Task], workers: int) -> list[pyarrow.Table]:
+    rest = iter(tasks)
+    return [
+        pyarrow.table({"task": [pickle.dumps(next(rest)) for _ in range(size)]})
+        for size in block_sizes(len(tasks), workers)
+    ]
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ DEFAULTS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES alone; stops a warning
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # notice a dead worker, or the end, so soon
     "RAY_USAGE_STATS_ENABLED": "0",
+    # workers of one per-video stage are there for the next (1 s by default)
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
 }
 """Defaults for Ray's own switches; what the user has set stays."""
 

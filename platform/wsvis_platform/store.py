@@ -186,6 +186,10 @@ class Store:
         write_bytes(folder / _file_name(item, _SUFFIX), content)
         return len(content)
 
+    def is_staged(self, stage: str, key: str, item: str) -> bool:
+        """Whether an item of an entry in progress is written already."""
+        return (self._staging(stage, key) / _file_name(item, _SUFFIX)).exists()
+
     def quarantine(self, stage: str, key: str, item: str, reason: str) -> None:
         """Record why a video has no result; it does not stop the others."""
         folder = self._staging(stage, key)

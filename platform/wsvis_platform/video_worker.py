@@ -66,6 +66,8 @@ class VideoWorker:
 
     def run(self, video: Video) -> Row:
         """Compute and stage one video. Its failure is its own: the reason is kept, others go on."""
+        if self.store.is_staged(self.stage.name, self.key, video.id):
+            return Row(video.id, "done")  # by a worker that was killed before it could tell
         try:
             inputs: dict[str, Payload] = {}
             for name in self.video_inputs:

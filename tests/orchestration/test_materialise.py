@@ -195,3 +195,14 @@ def test_several_entries_of_a_stage_run_as_one_job_and_are_then_only_completed(t
         expected = 9 + 2 * config.fcam.amplification
         assert store.read("second", key["second"], "v2").arrays["x"][0] == expected
     assert jobs == [("second", 6)]
+
+
+def test_a_video_that_a_killed_worker_had_finished_is_not_computed_again(tmp_path):
+    store = Store(tmp_path)
+    keys = pipeline.stage_keys(Config(), DATA, ["first"])
+    task = video_worker.Task(Config(), keys, DATA.videos[2])
+    first_try = video_worker.VideoWorkers("first", store).run(task)
+    retried = video_worker.VideoWorkers("first", store).run(task)
+    assert first_try == retried == video_worker.Row("v2", "done")
+    assert LOG == ["first v2"]
+    assert store.staged("first", keys["first"]) == {"v2"}
