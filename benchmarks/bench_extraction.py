@@ -4,8 +4,9 @@
 
 Makes clips of JPEG frames, times OpenCV's DIS alone on one core over frames already in memory
 (forward and backward, as the stage computes them), then the whole flow stage by Ray Data on all
-cores, actor start included, and prints the ratio. Both in this one run, so that a slow machine
-slows both.
+cores, and prints the ratio. Both in this one run, so that a slow machine slows both. The stage
+before it (every frame decodes) runs first and is not timed; as in every run, its worker processes
+are the flow stage's too.
 """
 
 from __future__ import annotations
