@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from wsvis.config import Config
@@ -27,10 +28,14 @@ def shown_preparation(options: RunOptions, store: Store, screen: Screen) -> Prep
     ) -> None:
         with screen.bars() as bars:
             warned: set[str] = set()
+            stage: list[Outcome] = []
 
             def told(outcome: Outcome) -> None:
                 bars.finish(outcome.stage)
-                screen.line(outcome.line())
+                if stage and stage[0].stage != outcome.stage:
+                    screen.line(outcomes_line(stage))
+                    stage.clear()
+                stage.append(outcome)
                 manifest = store.manifest(outcome.stage, outcome.key)
                 for video, reason in sorted(manifest.quarantined.items() if manifest else ()):
                     if reason not in warned:  # later stages repeat the first one's reason
@@ -58,5 +63,19 @@ def shown_preparation(options: RunOptions, store: Store, screen: Screen) -> Prep
                 told=told,
                 training=training,
             )
+            if stage:
+                screen.line(outcomes_line(stage))
 
     return run
+
+
+def outcomes_line(outcomes: Sequence[Outcome]) -> str:
+    """What became of one stage over all settings; one line however many they are."""
+    if len(outcomes) == 1:
+        return outcomes[0].line()
+    counts = Counter(outcome.status for outcome in outcomes)
+    what = ", ".join(f"{status} {count}" for status, count in counts.items())
+    seconds = sum(outcome.seconds for outcome in outcomes)
+    aside = len({o.key for o in outcomes if o.quarantined})
+    bad = f", {aside} with videos set aside" if aside else ""
+    return f"{outcomes[0].stage}: {what} of {len(outcomes)} results{bad} {seconds:.1f} s"

@@ -215,20 +215,12 @@ def _scheduler(options: SweepOptions) -> TrialScheduler:
     if options.prune == "asha" and len(options.seeds) > 1:
         return ASHAScheduler(
             time_attr="seeds_done",
-            metric="objective",
-            mode="max",
             grace_period=1,
             max_t=len(options.seeds),
             reduction_factor=3,
         )
     if options.prune == "median":
-        return MedianStoppingRule(
-            time_attr="seeds_done",
-            metric="objective",
-            mode="max",
-            grace_period=0,
-            min_samples_required=3,
-        )
+        return MedianStoppingRule(time_attr="seeds_done", grace_period=0, min_samples_required=3)
     return FIFOScheduler()
 
 

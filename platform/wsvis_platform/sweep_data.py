@@ -13,12 +13,12 @@ from wsvis.errors import InputError
 from wsvis.pipeline import stage_keys
 from wsvis.types import Dataset
 from wsvis_platform.console import Screen
-from wsvis_platform.options import SweepOptions
+from wsvis_platform.options import RunOptions, SweepOptions
 from wsvis_platform.store import Store
 
 
 def load_both(
-    config: Config, options: SweepOptions, screen: Screen
+    config: Config, options: RunOptions, screen: Screen
 ) -> tuple[Dataset, Dataset | None]:
     """The training videos, and the validation videos where there is a split."""
     dataset = load_dataset(config.data)

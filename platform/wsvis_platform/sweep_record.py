@@ -19,7 +19,7 @@ from wsvis.config_checks import flatten, with_overrides
 from wsvis.pipeline import BY_NAME
 from wsvis.types import Dataset
 from wsvis_platform.measure import METRICS, Measurement
-from wsvis_platform.options import SweepOptions
+from wsvis_platform.options import RunOptions, SweepOptions
 from wsvis_platform.pictures import chosen_frames, setting_strips
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial
@@ -37,7 +37,7 @@ class SweepRecord:
         self,
         tracker: Tracker,
         parent: str,
-        options: SweepOptions,
+        options: RunOptions,
         config: Config,
         dataset: Dataset,
         store: Store,
@@ -53,7 +53,7 @@ class SweepRecord:
     @contextlib.contextmanager
     def open(
         cls,
-        options: SweepOptions,
+        options: RunOptions,
         experiment: str,
         title: str,
         preset: str,
@@ -127,12 +127,13 @@ class SweepRecord:
         points = [t for t in trials if t.measurement is not None and not t.pruned]
         rest = list(files)
         if points:
+            seed = self.options.sampler_seed if isinstance(self.options, SweepOptions) else 0
             table = [{**t.measurement.overrides, **t.measurement.summary()} for t in points]  # pyright: ignore
             for name, figure in (
                 ("objective.png", objective_figure(table, axes, f"{metric}_mean")),
                 (
                     "importance.png",
-                    importance_figure(table, f"{metric}_mean", self.options.sampler_seed),
+                    importance_figure(table, f"{metric}_mean", seed),
                 ),
             ):
                 figure.savefig(self.folder / name, dpi=110)

@@ -1,0 +1,110 @@
+"""Tables of ablations: the numbers, the paired test, and where each cell comes from."""
+
+import math
+
+import pytest
+
+from wsvis_platform.measure import Measurement, merged
+from wsvis_platform.tables import (
+    Row,
+    latex_table,
+    markdown_table,
+    paired_difference,
+    table_cells,
+    traced_rows,
+)
+
+
+def measurement(*ap50, coverage=1.0, seeds=None):
+    seeds = seeds or tuple(range(len(ap50)))
+    rows = [{"ap50": value, "ap25": 2 * value, "miou": 0.5} for value in ap50]
+    keys = [{"pseudo_label_quality": f"key{seed}"} for seed in seeds]
+    return Measurement({"x": 1}, seeds, rows, keys, ("a",), ("b",), coverage)
+
+
+def test_paired_difference_by_hand():
+    # differences .1, .2, .3: mean .2, std .1, t = .2 / (.1 / sqrt 3) = 3.464, two-sided p = .0742
+    found = paired_difference(measurement(0.3, 0.5, 0.7), measurement(0.2, 0.3, 0.4))
+    assert found.mean == pytest.approx(0.2)
+    assert found.std == pytest.approx(0.1)
+    assert found.p == pytest.approx(0.0742, abs=1e-4)
+
+
+def test_pairing_beats_the_spread_of_the_seeds():
+    # scores spread by .3 over seeds, yet every seed gains .10 to .12
+    gain = paired_difference(measurement(0.21, 0.51, 0.82), measurement(0.1, 0.4, 0.7))
+    assert gain.p < 0.01
+
+
+def test_no_spread_or_one_seed_has_no_p():
+    assert math.isnan(paired_difference(measurement(0.5, 0.5), measurement(0.25, 0.25)).p)
+    single = paired_difference(measurement(0.5), measurement(0.25))
+    assert single.mean == pytest.approx(0.25)
+    assert math.isnan(single.std)
+    assert math.isnan(single.p)
+
+
+@pytest.mark.parametrize(
+    "other", [measurement(0.1, 0.2, seeds=(0, 2)), measurement(0.1, 0.2, coverage=0.9)]
+)
+def test_runs_that_differ_in_seeds_or_coverage_are_not_compared(other):
+    with pytest.raises(ValueError, match=r"cannot be paired|covers"):
+        paired_difference(other, measurement(0.1, 0.2))
+
+
+ROWS = [
+    Row("IRN", measurement(0.2, 0.3, 0.4), measurement(0.1, 0.1, 0.1), {"YTVIS": 25.42}),
+    Row("flow_IRN", measurement(0.3, 0.5, 0.7), None, {"YTVIS": 28.45, "Cityscapes": 10.75}),
+]
+
+
+def test_cells_of_a_table():
+    heads, cells = table_cells(ROWS)
+    assert heads[:6] == ["", "AP50", "AP25", "mIoU", "AP50 gain", "p"]
+    assert cells[0][:2] == ["IRN", "30.0 ± 10.0"]
+    assert cells[0][4:6] == ["", ""]
+    assert cells[1][4:6] == ["+20.0 ± 10.0", "0.07"]
+    assert cells[0][-2:] == ["25.42", ""]
+    assert cells[1][-2:] == ["28.45", "10.75"]
+    assert cells[0][heads.index("held-out AP50")] == "10.0 ± 0.0"
+    assert cells[1][heads.index("held-out AP50")] == ""
+
+
+def test_markdown_and_latex_have_every_row_and_column():
+    text = markdown_table(ROWS, "Caption.")
+    lines = text.splitlines()
+    assert {line.count("|") for line in lines[:4]} == {lines[0].count("|")}
+    assert lines[-1] == "Caption."
+    latex = latex_table(ROWS, "50 % of it")
+    assert r"flow\_IRN" in latex
+    assert r"$\pm$" in latex
+    assert r"50 \% of it" in latex
+    body = [line for line in latex.splitlines() if line.endswith(r"\\")]
+    assert len({line.count("&") for line in body}) == 1
+    assert len(body) == 3
+
+
+def test_every_cell_traces_to_its_stored_results():
+    traced = traced_rows(ROWS)
+    run = traced[0]["training"]["runs"][2]
+    assert run == {
+        "seed": 2,
+        "scores": {"ap50": 0.4, "ap25": 0.8, "miou": 0.5},
+        "store_keys": {"pseudo_label_quality": "key2"},
+    }
+    assert traced[0]["held_out"]["runs"][0]["scores"]["ap50"] == 0.1
+    assert "held_out" not in traced[1]
+
+
+def test_seeds_measured_apart_merge_into_one_measurement():
+    parts = [
+        Measurement({"x": 1}, (0,), [{"ap50": 0.1}], [{"s": "a"}], ("irn",), ("cam",), 1.0),
+        Measurement({"x": 1}, (3,), [{"ap50": 0.3}], [{"s": "b"}], (), ("irn", "cam"), 0.5),
+    ]
+    whole = merged(parts)
+    assert whole.seeds == (0, 3)
+    assert whole.mean("ap50") == pytest.approx(0.2)
+    assert whole.keys == [{"s": "a"}, {"s": "b"}]
+    assert whole.computed == ("irn",)
+    assert whole.reused == ("cam",)
+    assert whole.coverage == 0.5
