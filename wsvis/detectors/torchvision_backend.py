@@ -46,6 +46,8 @@ SMALLEST_SIDE = 1e-2
 class TorchvisionDetector(nn.Module):
     """Mask R-CNN on a backbone of ours."""
 
+    backend = "torchvision"
+
     def __init__(
         self,
         backbone: Backbone,

@@ -1,0 +1,62 @@
+"""Data-parallel training over two processes equals training in one."""
+
+import json
+
+import pytest
+import torch
+import torch.distributed as dist
+from torch import multiprocessing
+from torch.nn.parallel import DistributedDataParallel
+
+from science.test_detectors_batches import marked
+from wsvis.detectors.batches import PairBatches
+from wsvis.detectors.build import build_detector
+from wsvis.detectors.train import train_detector
+from wsvis.maskconsist.refine import refine
+
+
+def train(worker, workers, folder):
+    torch.set_num_threads(1)
+    model = build_detector(5, backbone="small", weights="standin", frozen_stages=1)
+    network, total = None, lambda values: values
+    if workers > 1:
+        where = f"file://{folder}/rendezvous"
+        dist.init_process_group("gloo", init_method=where, rank=worker, world_size=workers)
+        network = DistributedDataParallel(model)
+
+        def total(values):
+            dist.all_reduce(values)
+            return values
+
+    curve = []
+    train_detector(
+        model,
+        PairBatches(marked(6), pairs=4, seed=1, worker=worker, workers=workers),
+        3,
+        refine=refine,
+        optimiser="sgd",
+        learning_rate=1e-2,
+        clip_norm=5.0,
+        report=curve.append,
+        report_every=1,
+        network=network,
+        workers=workers,
+        sum_over_workers=total,
+    )
+    last = float(sum(p.detach().double().abs().sum() for p in model.parameters()))
+    result = {"loss": [row["loss"] for row in curve], "weights": last}
+    (folder / f"{workers}-{worker}.json").write_text(json.dumps(result))
+    if workers > 1:
+        dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_workers_agree_with_one(tmp_path):
+    train(0, 1, tmp_path)
+    multiprocessing.start_processes(train, (2, tmp_path), nprocs=2, start_method="spawn")
+    alone, first, second = (
+        json.loads((tmp_path / name).read_text()) for name in ("1-0.json", "2-0.json", "2-1.json")
+    )
+    assert first == second
+    assert first["loss"] == pytest.approx(alone["loss"], rel=1e-4)
+    assert first["weights"] == pytest.approx(alone["weights"], rel=1e-6)
