@@ -34,7 +34,7 @@ from wsvis_platform.materialise import Runner
 from wsvis_platform.store import Store
 from wsvis_platform.video_worker import Row, Task, VideoWorkers
 
-_NETWORK_STAGES = frozenset({"cam", "flow"})
+_NETWORK_STAGES = frozenset({"cam", "pseudo_labels"})
 LARGEST_BLOCK = 4
 """Videos that travel together. Each block costs Ray Data some 15 ms of CPU, and progress is told
 block by block."""
@@ -91,7 +91,8 @@ def ray_data_runner(
 
     def run(stage: str, tasks: Sequence[Task], store: Store, told: Callable[[Row], None]) -> None:
         network = has_network(stage, tasks[0].config)
-        gpus = gpus_per_worker if network else 0
+        # the CRF of the labels has no network to load, but runs on a GPU where there is one
+        gpus = gpus_per_worker if network or stage == "ir_labels" else 0
         have = ray.cluster_resources()
         room = have.get("GPU", 0) / gpus if gpus else have.get("CPU", 1) / cpus_per_worker
         size = min(workers or max(int(room), 1), len(tasks))

@@ -54,6 +54,9 @@ class AblationOptions(RunOptions):
     """Foreground thresholds each variant may choose among, by its mean AP50 on the training
     frames; empty: the one of the configuration for all."""
 
+    cameras: tuple[Literal["none", "median", "affine", "homography"], ...] = ()
+    """Camera compensations of f-CAM to give rows of their own; empty: the configuration's."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for threshold in self.thresholds:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from wsvis.errors import InputError
 
-VERSION = "1"
+VERSION = "2"
 
 CLASSES = ("cross", "ring", "triangle", "bars", "crescent", "star", "checker", "spots")
 """Named after the glyph on the head. Classes 2k and 2k + 1 share the look of their bodies."""
@@ -36,7 +36,7 @@ class GeneratorParameters:
     head_radius: tuple[float, float] = (0.205, 0.215)
     """Gives the head 36-42 % of the area: a classifier that fires on it alone misses AP50 but not
     AP25."""
-    body_replaced: float = 0.3
+    body_replaced: float = 0.1
     """Probability that a body wears a random texture and hue: how much weaker the body tells the
     class than the head. The dial of difficulty: 0 too easy for CAM, 1 hopeless for IRN."""
 
