@@ -90,9 +90,10 @@ def ray_data_runner(
     """
 
     def run(stage: str, tasks: Sequence[Task], store: Store, told: Callable[[Row], None]) -> None:
-        network = has_network(stage, tasks[0].config)
         # the CRF of the labels has no network to load, but runs on a GPU where there is one
-        gpus = gpus_per_worker if network or stage == "ir_labels" else 0
+        on_gpu = gpus_per_worker > 0 and stage == "ir_labels"
+        network = on_gpu or has_network(stage, tasks[0].config)
+        gpus = gpus_per_worker if network else 0
         have = ray.cluster_resources()
         room = have.get("GPU", 0) / gpus if gpus else have.get("CPU", 1) / cpus_per_worker
         size = min(workers or max(int(room), 1), len(tasks))
