@@ -129,14 +129,18 @@ def train_irn(
         # Data parallelism averages gradients over the workers, where they have to add up.
         (loss * workers).backward()
         updates.step()
-        last.append(float(sum_over_workers(loss.detach().clone())))
-        if not math.isfinite(last[-1]):
+        valid = pairs.counts[-1]
+        told = torch.stack([loss.detach(), *means, pairs.separable * valid, valid])
+        # of all workers: each has only its own share of every number
+        now, *parts, separable, valid = sum_over_workers(told).tolist()
+        last.append(now)
+        if not math.isfinite(now):
             raise InputError(f"flowIRN diverged at step {step}; lower irn.learning_rate")
         done = step + 1
         if report and (done % report_every == 0 or done == steps):
-            parts = dict(zip(TERMS, means.tolist(), strict=True))
-            parts |= {"separable_share": float(pairs.separable), "learning_rate": rates[0] * factor}
-            report({"step": done, "loss": last[-1], **parts})
+            numbers = {"step": done, "loss": now, **dict(zip(TERMS, parts, strict=True))}
+            share = separable / max(valid, 1)
+            report({**numbers, "separable_share": share, "learning_rate": rates[0] * factor})
         if checkpoint and checkpoint_every and done % checkpoint_every == 0:
             checkpoint(irn_training_state(model, updates, done, identity, last))
     model.eval()
