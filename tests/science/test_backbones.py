@@ -183,7 +183,7 @@ def test_download_that_fails_names_the_address(monkeypatch):
     def fail(*args, **kwargs):
         raise urllib.error.URLError("no network")
 
-    monkeypatch.setattr(backbone_weights.models.WeightsEnum, "get_state_dict", fail)
+    monkeypatch.setattr(models.WeightsEnum, "get_state_dict", fail)
     message = refusal("resnet18", "IMAGENET1K_V1")
     assert "no network" in message
     assert "resnet18-" in message
@@ -197,7 +197,7 @@ def test_download_that_works_fills_the_backbone(monkeypatch):
         asked.append((self.name, kwargs["check_hash"]))
         return net.state_dict()
 
-    monkeypatch.setattr(backbone_weights.models.WeightsEnum, "get_state_dict", give)
+    monkeypatch.setattr(models.WeightsEnum, "get_state_dict", give)
     backbone = build_backbone("resnet18")
     load_backbone_weights(backbone, "IMAGENET1K_V1")
     assert asked == [("IMAGENET1K_V1", True)]

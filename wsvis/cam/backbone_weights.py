@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision import models
 
 from wsvis.cam.backbones import MOBILENET_STAGE_ENDS, STAGES, Backbone
 from wsvis.config_checks import suggestion
@@ -87,6 +86,8 @@ def _torchvision_state(name: str, weights: str) -> Mapping[str, Tensor]:
             f"torchvision has no weights {weights!r} for the backbone small; set "
             f"classifier.weights to standin, none or a local .safetensors file"
         )
+    from torchvision import models
+
     known = {entry.name: entry for entry in models.get_model_weights(name)}
     if weights not in known:
         raise InputError(

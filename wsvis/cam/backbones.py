@@ -23,7 +23,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision import models
 
 STAGES = {
     "small": ((32, 32, 64, 128, 256), (2, 4, 8, 8, 8)),
@@ -184,6 +183,8 @@ def _small_stages() -> list[nn.Module]:
 
 
 def _resnet_stages(name: str) -> list[nn.Module]:
+    from torchvision import models  # loads seconds of code that nothing else here needs
+
     net = models.resnet18() if name == "resnet18" else models.resnet50()
     for module in net.layer4.modules():
         if isinstance(module, nn.Conv2d):
@@ -195,6 +196,8 @@ def _resnet_stages(name: str) -> list[nn.Module]:
 
 
 def _mobilenet_stages() -> list[nn.Module]:
+    from torchvision import models
+
     layers = models.mobilenet_v2(weights=None).features
     for module in layers[14].modules():
         if isinstance(module, nn.Conv2d):
