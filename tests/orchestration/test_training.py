@@ -161,6 +161,8 @@ def test_two_workers_do_what_one_does_and_the_store_keeps_it(prepared, local_ray
     assert outcomes[-1].status == "computed"
     together = store.read("irn", keys["irn"])
     assert [step for step, _ in losses(together)] == [step for step, _ in losses(alone)]
+    for found, wanted in zip(together.data["curve"], alone.data["curve"], strict=True):
+        assert found == pytest.approx(wanted, rel=1e-2, abs=1e-3)  # each part of the loss
     assert dict(losses(together)) == pytest.approx(dict(losses(alone)), rel=1e-3)
     assert together.data["training"]["loss"] == pytest.approx(
         alone.data["training"]["loss"], rel=1e-3
