@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from wsvis.config import Config
 from wsvis.types import Dataset
@@ -29,12 +31,20 @@ def shown_preparation(options: RunOptions, store: Store, screen: Screen) -> Prep
         with screen.bars() as bars:
             warned: set[str] = set()
             stage: list[Outcome] = []
+            since = time.monotonic()
+
+            def flush() -> None:
+                nonlocal since
+                if stage:
+                    now = time.monotonic()
+                    screen.line(outcomes_line(stage, now - since))
+                    stage.clear()
+                    since = now
 
             def told(outcome: Outcome) -> None:
                 bars.finish(outcome.stage)
                 if stage and stage[0].stage != outcome.stage:
-                    screen.line(outcomes_line(stage))
-                    stage.clear()
+                    flush()
                 stage.append(outcome)
                 manifest = store.manifest(outcome.stage, outcome.key)
                 for video, reason in sorted(manifest.quarantined.items() if manifest else ()):
@@ -63,19 +73,17 @@ def shown_preparation(options: RunOptions, store: Store, screen: Screen) -> Prep
                 told=told,
                 training=training,
             )
-            if stage:
-                screen.line(outcomes_line(stage))
+            flush()
 
     return run
 
 
-def outcomes_line(outcomes: Sequence[Outcome]) -> str:
+def outcomes_line(outcomes: Sequence[Outcome], seconds: float) -> str:
     """What became of one stage over all settings; one line however many they are."""
     if len(outcomes) == 1:
-        return outcomes[0].line()
+        return replace(outcomes[0], seconds=seconds).line()
     counts = Counter(outcome.status for outcome in outcomes)
     what = ", ".join(f"{status} {count}" for status, count in counts.items())
-    seconds = sum(outcome.seconds for outcome in outcomes)
     aside = len({o.key for o in outcomes if o.quarantined})
     bad = f", {aside} with videos set aside" if aside else ""
     return f"{outcomes[0].stage}: {what} of {len(outcomes)} results{bad} {seconds:.1f} s"
