@@ -81,6 +81,17 @@ def alone(prepared):
     return irn(TINY, data, StoreInputs(store, keys), None)
 
 
+@pytest.fixture(scope="module")
+def undisturbed(prepared, local_ray):
+    """What two workers leave in the store, and what was heard of it."""
+    data, store, keys = prepared
+    heard = []
+    here = Materialiser(store, report=heard.append, trainers=ray_train_trainers(workers=2))
+    _, outcomes = here.ensure(TINY, data, ["irn"])
+    assert outcomes[-1].status == "computed"
+    return store.read("irn", keys["irn"]), heard
+
+
 def staged(store, key):
     path = store.root / "staging" / "irn" / key / "whole.safetensors"
     payload = from_bytes(path.read_bytes())
@@ -152,14 +163,9 @@ def test_a_batch_that_does_not_split_evenly_is_refused_before_anything_starts(pr
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_two_workers_do_what_one_does_and_the_store_keeps_it(prepared, local_ray, alone):
-    data, store, keys = prepared
-    heard = []
-    trainers = ray_train_trainers(workers=2)
-    here = Materialiser(store, report=heard.append, trainers=trainers)
-    _, outcomes = here.ensure(TINY, data, ["irn"])
-    assert outcomes[-1].status == "computed"
-    together = store.read("irn", keys["irn"])
+def test_two_workers_do_what_one_does_and_the_store_keeps_it(prepared, undisturbed, alone):
+    data, store, _ = prepared
+    together, heard = undisturbed
     assert [step for step, _ in losses(together)] == [step for step, _ in losses(alone)]
     for found, wanted in zip(together.data["curve"], alone.data["curve"], strict=True):
         assert found == pytest.approx(wanted, rel=1e-2, abs=1e-3)  # each part of the loss
@@ -184,7 +190,7 @@ def test_two_workers_do_what_one_does_and_the_store_keeps_it(prepared, local_ray
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_a_killed_worker_is_replaced_and_the_result_is_the_same(prepared, local_ray, alone):
+def test_a_killed_worker_is_replaced_and_the_result_is_the_same(prepared, undisturbed):
     data, store, keys = prepared
     elsewhere = {**keys, "irn": "0" * 32}
     starts, killed = [], []
@@ -212,13 +218,11 @@ def test_a_killed_worker_is_replaced_and_the_result_is_the_same(prepared, local_
     assert not {start.pid for start in first} & {start.pid for start in second}
     # a state that Ray Train had registered by then: of step 12 or 18, never the beginning
     assert {start.step for start in second} <= {12, 18}
-    recovered = staged(store, elsewhere["irn"])
-    assert dict(losses(recovered)) == pytest.approx(dict(losses(alone)), rel=1e-3)
-    if store.manifest("irn", keys["irn"]):  # of the test before: two workers, nobody killed
-        undisturbed = store.read("irn", keys["irn"])
-        assert recovered.data["training"]["loss"] == pytest.approx(
-            undisturbed.data["training"]["loss"], rel=1e-6
-        )
+    recovered, expected = staged(store, elsewhere["irn"]), undisturbed[0]
+    assert dict(losses(recovered)) == pytest.approx(dict(losses(expected)), rel=1e-6)
+    assert recovered.data["training"]["loss"] == pytest.approx(
+        expected.data["training"]["loss"], rel=1e-6
+    )
 
 
 @pytest.mark.slow
