@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from wsvis_platform.baselines import measure_all
 from wsvis_platform.cluster import start_ray
 from wsvis_platform.console import Screen, shown_path
 from wsvis_platform.doctor import preflight
+from wsvis_platform.label_files import write_labels
 from wsvis_platform.measure import Measurement
 from wsvis_platform.options import AblationOptions
 from wsvis_platform.shown_preparation import shown_preparation
@@ -116,6 +118,10 @@ def ablation_and_report(
         ]
         caption = _caption(title, dataset, held_out, options)
         files = _write(folder, rows, found, caption)
+        if target == "pseudo_label_quality":
+            for row in rows:
+                name = re.sub(r"\W+", "_", row.name).strip("_")
+                files += write_labels(folder, name, row.found, dataset, store)
         record.results(
             [(r.name, target, r.found, r.held_out) for r in rows], [], "", ("", ""), files
         )

@@ -18,6 +18,7 @@ from wsvis_platform.cluster import start_ray
 from wsvis_platform.config_files import write_config
 from wsvis_platform.console import Screen, shown_path
 from wsvis_platform.doctor import preflight
+from wsvis_platform.label_files import write_labels
 from wsvis_platform.measure import Measurement
 from wsvis_platform.options import SweepOptions
 from wsvis_platform.shown_preparation import shown_preparation
@@ -138,8 +139,11 @@ def sweep_and_report(
         best_file = folder / "best_config.json"
         write_config(best_file, chosen)
         write_trials(folder / "trials.csv", trials)
+        files = [best_file, folder / "trials.csv"]
+        if winner and target == "pseudo_label_quality":
+            files += write_labels(folder, "best", winner, dataset, store)
         table = [(*row, other) for row, other in zip(rows, others, strict=True)]
-        record.results(table, trials, metric, axes, [best_file, folder / "trials.csv"])
+        record.results(table, trials, metric, axes, files)
         screen.show(trial_table(trials, metric))
         screen.show(
             result_table(

@@ -13,10 +13,12 @@ from reference.clips_on_disk import write_ytvis_files, ytvis_content
 from wsvis.data.atomic import new_folder, write_text
 from wsvis.data.frames import read_frames
 from wsvis.data.synthetic import synthetic_dataset
-from wsvis.data.write_ytvis import write_ytvis
+from wsvis.data.write_ytvis import write_pseudo_labels, write_ytvis
 from wsvis.data.write_ytvis import ytvis_content as content_of
 from wsvis.data.ytvis import read_ytvis
 from wsvis.errors import InputError
+from wsvis.masks import encode_masks
+from wsvis.types import FrameInstances
 
 
 def test_what_was_written_is_read_back(tmp_path):
@@ -100,3 +102,34 @@ def test_a_folder_is_visible_only_at_the_end(tmp_path):
         raise KeyboardInterrupt
     assert not (tmp_path / "two").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["deep"]
+
+
+def write_beside_frames(dataset, content, folder):
+    """The labels in place of the ground truth of a data set on disk."""
+    path = write_ytvis(dataset, str(folder))
+    write_text(path, json.dumps(content))
+    return path
+
+
+def test_pseudo_labels_are_single_frame_annotations_with_scores(tmp_path):
+    dataset = synthetic_dataset("train", 2)
+    video = dataset.videos[0]
+    square = np.zeros((2, video.height, video.width), dtype=bool)
+    square[0, 2:8, 3:9] = True
+    square[1, 20:30, 40:60] = True
+    masks = encode_masks(square)
+    nothing = FrameInstances(np.zeros(0, np.int64), np.zeros(0, np.float32), ())
+    found = [nothing] * video.length
+    found[4] = FrameInstances(np.array([2, 5]), np.array([0.75, 0.5], np.float32), tuple(masks))
+    path = tmp_path / "labels.json"
+    count = write_pseudo_labels(dataset, {video.id: found}.get, path)
+    assert count == 2
+    content = json.loads(path.read_text())
+    first, second = content["annotations"]
+    assert (first["score"], second["score"]) == (0.75, 0.5)
+    assert (first["category_id"], second["category_id"]) == (3, 6)
+    assert first["bboxes"][4] == [3, 2, 6, 6]
+    assert [t for t, rle in enumerate(second["segmentations"]) if rle] == [4]
+    again = read_ytvis(write_beside_frames(dataset, content, tmp_path / "clips"))
+    assert again.videos[0].labels[4] == (2, 5)
+    assert again.videos[0].labels[3] == ()

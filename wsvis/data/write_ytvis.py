@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from wsvis.data.atomic import new_folder
+from wsvis.data.atomic import new_folder, write_text
 from wsvis.data.frames import iterate_frames
 from wsvis.errors import InputError
 from wsvis.masks import rle_areas
-from wsvis.types import Dataset, Instance, Video
+from wsvis.types import Dataset, FrameFiles, FrameInstances, Instance, Video
 
 JPEG_QUALITY = 95
 
@@ -53,6 +55,48 @@ def write_ytvis(
             file.flush()
             os.fsync(file.fileno())
     return os.path.join(out, "instances.json")
+
+
+def write_pseudo_labels(
+    dataset: Dataset, labels: Callable[[str], Sequence[FrameInstances] | None], path: str | Path
+) -> int:
+    """Instance pseudo-labels as YouTube-VIS JSON; gives their number.
+
+    An instance of a frame is an annotation of its own, with a ``score``: its segmentations are null
+    but for that frame, so that whatever reads the format can train on it frame by frame. A video
+    without labels (set aside) is listed with no annotation.
+
+    Args:
+        dataset: the videos.
+        labels: video id -> instances of each frame, ``None`` where the video was set aside.
+        path: file that appears whole or not at all.
+    """
+    frames = {video.id: labels(video.id) or () for video in dataset.videos}
+    singles = [
+        replace(
+            video,
+            instances=tuple(
+                Instance(0, label, tuple(rle if t == frame else None for t in range(video.length)))
+                for frame, found in enumerate(frames[video.id])
+                for label, rle in zip(found.labels.tolist(), found.masks, strict=True)
+            ),
+        )
+        for video in dataset.videos
+    ]
+    content = ytvis_content(replace(dataset, videos=tuple(singles)))
+    for entry, video in zip(content["videos"], dataset.videos, strict=True):
+        if isinstance(video.source, FrameFiles):
+            entry["file_names"] = [f"{video.id}/{Path(p).name}" for p in video.source.paths]
+    scores = [
+        score
+        for video in dataset.videos
+        for found in frames[video.id]
+        for score in found.scores.tolist()
+    ]
+    for annotation, score in zip(content["annotations"], scores, strict=True):
+        annotation["score"] = score
+    write_text(path, json.dumps(content))
+    return len(scores)
 
 
 def ytvis_content(dataset: Dataset) -> dict[str, Any]:
