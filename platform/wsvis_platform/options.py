@@ -29,7 +29,7 @@ class RunOptions:
     """GPUs a network stage holds (a fraction shares one)."""
     train_workers: int = 0
     """Ray Train workers that share each training of flowIRN; 0 = one process per training, as many
-    trainings side by side as there is room for."""
+    trainings side by side as there is room for. The trials of a sweep always train alone."""
     held_out: bool = True
     """Measure on held-out clips too, which chose nothing."""
 

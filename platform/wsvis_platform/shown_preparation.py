@@ -68,6 +68,7 @@ def shown_preparation(options: RunOptions, store: Store, screen: Screen) -> Prep
                 targets,
                 workers=options.workers,
                 gpus_per_worker=options.gpus_per_worker,
+                train_workers=options.train_workers,
                 trained_on=trained_on,
                 progress=lambda stage, done, total: bars.update(stage, done, total),
                 told=told,
