@@ -130,7 +130,7 @@ def test_refine_sees_predictions_and_its_answer_is_trained_on(detector):
     refined = detector(images, targets, refine, Selection(score=0.0))
     torch.manual_seed(1)
     swapped = detector(images, list(reversed(targets)))
-    assert {k: float(v) for k, v in refined.items()} == {k: float(v) for k, v in swapped.items()}
+    assert {k: v.item() for k, v in refined.items()} == {k: v.item() for k, v in swapped.items()}
     assert seen["given"] == targets
     assert not seen["gradient"]
     assert len(seen["predictions"][0]) > 0
@@ -179,7 +179,7 @@ def test_a_batch_without_any_target_has_zero_losses_and_gradients(detector):
     detector.train()
     images, _ = frames_and_targets()
     losses = detector(images, [scene(height=HEIGHT, width=WIDTH)] * 2)
-    assert all(float(value) == 0 for value in losses.values())
+    assert all(value.item() == 0 for value in losses.values())
     torch.stack(list(losses.values())).sum().backward()
     learned = [p for p in detector.parameters() if p.requires_grad]
     assert all(p.grad is not None and not p.grad.any() for p in learned)

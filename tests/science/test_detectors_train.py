@@ -16,7 +16,8 @@ from wsvis.detectors.batches import PairBatches
 from wsvis.detectors.build import build_detector
 from wsvis.detectors.checkpoint import detector_from_payload, detector_to_payload
 from wsvis.detectors.predict import predict_frames
-from wsvis.detectors.train import rate_factor, train_detector
+from wsvis.detectors.schedule import rate_factor
+from wsvis.detectors.train import train_detector
 from wsvis.errors import InputError
 from wsvis.maskconsist.refine import refine
 from wsvis.masks import decode_masks

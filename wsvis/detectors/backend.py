@@ -14,11 +14,15 @@ from typing import Literal, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torchvision.ops import batched_nms, clip_boxes_to_image
 
 from wsvis.maskconsist.instances import InstanceTensors
 
 LOSSES = ("cls", "box", "mask", "rpn_cls", "rpn_box")
 """Names of the five losses of Mask R-CNN, whatever a library calls them."""
+
+SMALLEST_SIDE = 1e-2
+"""Predicted boxes narrower than this are no boxes (torchvision's value), pixels."""
 
 Refine = Callable[[list[InstanceTensors], list[InstanceTensors]], list[InstanceTensors]]
 """(predictions, targets) of the images of a batch -> the targets to train on."""
@@ -101,9 +105,29 @@ def no_losses(module: nn.Module) -> dict[str, Float[Tensor, ""]]:
     return dict.fromkeys(LOSSES, nothing)
 
 
-def best_class_boxes(
-    boxes: Float[Tensor, "N K 4"], scores: Float[Tensor, "N K"]
-) -> tuple[Float[Tensor, "N 4"], Tensor, Float[Tensor, " N"]]:
-    """Each box as its class of highest score alone: (boxes, classes, scores), K classes."""
-    best, classes = scores.max(1)
-    return boxes[torch.arange(len(boxes), device=boxes.device), classes], classes, best
+def select_boxes(
+    boxes: Float[Tensor, "N C 4"],
+    scores: Float[Tensor, "N C"],
+    size: tuple[int, int],
+    selection: Selection,
+) -> tuple[Float[Tensor, "K 4"], Tensor, Float[Tensor, " K"]]:
+    """Boxes, classes 0..C-1 and scores of what is kept, best first.
+
+    Args:
+        boxes: each proposal as every class would have it.
+        scores: without the background's.
+        size: rows and columns of the image, to which boxes are cut.
+        selection: what is kept.
+    """
+    boxes = clip_boxes_to_image(boxes, size)
+    if selection.classes_per_box == "best":
+        scores, classes = scores.max(1)
+        boxes = boxes[torch.arange(len(boxes), device=boxes.device), classes]
+    else:
+        classes = torch.arange(boxes.shape[1], device=boxes.device).expand(len(boxes), -1).flatten()
+        boxes, scores = boxes.flatten(0, 1), scores.flatten()
+    sides = boxes[:, 2:] - boxes[:, :2]
+    real = (scores > selection.score) & (sides >= SMALLEST_SIDE).all(1)
+    boxes, classes, scores = boxes[real], classes[real], scores[real]
+    kept = batched_nms(boxes, scores, classes, selection.nms)[: selection.most]
+    return boxes[kept], classes[kept], scores[kept]

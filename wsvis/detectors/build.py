@@ -8,6 +8,7 @@ from torch import nn
 from wsvis.cam.backbone_weights import load_backbone_weights
 from wsvis.cam.backbones import Backbone, build_backbone
 from wsvis.cam.classifier import classifier_from_payload
+from wsvis.detectors.detectron2_backend import Detectron2Detector
 from wsvis.detectors.torchvision_backend import TorchvisionDetector
 from wsvis.errors import InputError
 from wsvis.payload import Payload
@@ -40,7 +41,7 @@ def build_detector(
         seed: all that starts at random follows from it.
 
     Raises:
-        InputError: weights absent or of another architecture.
+        InputError: weights absent or of another architecture; detectron2 not installed.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -51,6 +52,10 @@ def build_detector(
             load_backbone_weights(trunk, weights)
         if backend == "torchvision":
             model: nn.Module = TorchvisionDetector(
+                trunk, classes, normalisation=normalisation, frozen_stages=frozen_stages
+            )
+        elif backend == "detectron2":
+            model = Detectron2Detector(
                 trunk, classes, normalisation=normalisation, frozen_stages=frozen_stages
             )
         else:

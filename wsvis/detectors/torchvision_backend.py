@@ -25,22 +25,19 @@ from torchvision.models.detection.roi_heads import (
     paste_masks_in_image,
 )
 from torchvision.models.detection.rpn import AnchorGenerator, concat_box_prediction_layers
-from torchvision.ops import MultiScaleRoIAlign, batched_nms, clip_boxes_to_image
+from torchvision.ops import MultiScaleRoIAlign
 
 from wsvis.cam.backbones import Backbone
 from wsvis.cam.classifier import MEAN_STD
 from wsvis.detectors.backend import (
     Refine,
     Selection,
-    best_class_boxes,
     no_losses,
+    select_boxes,
     training_losses,
 )
 from wsvis.detectors.pyramid import SIZES, Pyramid, norm_layer
 from wsvis.maskconsist.instances import InstanceTensors
-
-SMALLEST_SIDE = 1e-2
-"""Predicted boxes narrower than this are no boxes (torchvision's value), pixels."""
 
 
 class TorchvisionDetector(nn.Module):
@@ -117,7 +114,7 @@ class TorchvisionPass:
         decoded = roi_heads.box_coder.decode(regression, proposals)
         counts = [len(boxes) for boxes in proposals]
         kept = [
-            _select(boxes[:, 1:], scores[:, 1:], size, selection)
+            select_boxes(boxes[:, 1:], scores[:, 1:], size, selection)
             for boxes, scores, size in zip(
                 decoded.split(counts),
                 functional.softmax(logits, -1).split(counts),
@@ -193,26 +190,6 @@ class TorchvisionPass:
         pooled = roi_heads.box_roi_pool(features, proposals, sizes or self.sizes)
         logits, regression = roi_heads.box_predictor(roi_heads.box_head(pooled))
         return logits.float(), regression.float()
-
-
-def _select(
-    boxes: Float[Tensor, "N C 4"],
-    scores: Float[Tensor, "N C"],
-    size: tuple[int, int],
-    selection: Selection,
-) -> tuple[Float[Tensor, "K 4"], Tensor, Float[Tensor, " K"]]:
-    """Boxes, classes 0..C-1 and scores of what is kept, best first."""
-    boxes = clip_boxes_to_image(boxes, size)
-    if selection.classes_per_box == "best":
-        boxes, classes, scores = best_class_boxes(boxes, scores)
-    else:
-        classes = torch.arange(boxes.shape[1], device=boxes.device).expand(len(boxes), -1).flatten()
-        boxes, scores = boxes.flatten(0, 1), scores.flatten()
-    sides = boxes[:, 2:] - boxes[:, :2]
-    real = (scores > selection.score) & (sides >= SMALLEST_SIDE).all(1)
-    boxes, classes, scores = boxes[real], classes[real], scores[real]
-    kept = batched_nms(boxes, scores, classes, selection.nms)[: selection.most]
-    return boxes[kept], classes[kept], scores[kept]
 
 
 def _mask_rcnn(

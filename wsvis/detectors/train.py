@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.optim import SGD, AdamW, Optimizer
 
 from wsvis.detectors.backend import LOSSES, Refine, Selection
 from wsvis.detectors.batches import TrainingPair
 from wsvis.detectors.checkpoint import detector_training_state, restore_detector_training
+from wsvis.detectors.schedule import build_optimiser, rate_factor
 from wsvis.errors import InputError
 from wsvis.maskconsist.instances import InstanceTensors
 from wsvis.maskconsist.refine import Pair
@@ -133,23 +133,23 @@ def train_detector(
             wait = nullcontext() if last or network is None else forward.no_sync()
             with wait:
                 with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                    parts = forward(
-                        list(pair.images),
-                        list(pair.targets),
-                        counts.counting(pair, refine if step >= refine_from else None),
-                        selection,
-                        empty_as_background,
-                    )
+                    try:
+                        parts = forward(
+                            list(pair.images),
+                            list(pair.targets),
+                            counts.counting(pair, refine if step >= refine_from else None),
+                            selection,
+                            empty_as_background,
+                        )
+                    except FloatingPointError:  # detectron2 looks for itself
+                        raise _diverged(step) from None
                 values = torch.stack([parts[name].float() for name in LOSSES]) / len(batch)
                 values.sum().backward()
             totals += values.detach()
         totals = sum_over_workers(totals) / workers
         losses.append(float(totals.sum()))
         if not math.isfinite(losses[-1]):
-            raise InputError(
-                f"the detector diverged at step {step}; lower detector.learning_rate or set "
-                f"detector.clip_norm"
-            )
+            raise _diverged(step)
         if clip_norm:
             clip_grad_norm_(learned, clip_norm)
         updates.step()
@@ -166,45 +166,11 @@ def train_detector(
     return {"steps": steps, "loss": sum(tail) / len(tail) if tail else math.nan}
 
 
-def rate_factor(step: int, steps: int, schedule: str, warm_up: int) -> float:
-    """Rate at a step over the given one.
-
-    Liu et al. 2021, Sec. 4.2: x 0.1 at 75 % and again at 88 % of the steps. The warm-up rises in a
-    straight line, over a tenth of the steps at most.
-    """
-    rise = min(warm_up, steps // 10)
-    risen = min((step + 1) / rise, 1.0) if rise else 1.0
-    if schedule == "steps":
-        return risen * 0.1 ** ((step >= 0.75 * steps) + (step >= 0.88 * steps))
-    if schedule == "cosine":
-        return risen * 0.5 * (1 + math.cos(math.pi * step / steps))
-    raise ValueError(f"schedule {schedule!r} is neither steps nor cosine")
-
-
-def build_optimiser(
-    model: nn.Module,
-    name: str,
-    rate: float,
-    backbone_factor: float,
-    momentum: float,
-    weight_decay: float,
-) -> Optimizer:
-    """Two groups: the backbone, and all else that learns."""
-    trunk = {id(p) for p in model.get_submodule(BACKBONE[model.backend]).parameters()}  # pyright: ignore[reportArgumentType]
-    learned = [p for p in model.parameters() if p.requires_grad]
-    groups: Sequence[dict[str, Any]] = [
-        {"params": [p for p in learned if id(p) in trunk], "lr": rate * backbone_factor},
-        {"params": [p for p in learned if id(p) not in trunk], "lr": rate},
-    ]
-    if name == "sgd":
-        return SGD(groups, lr=rate, momentum=momentum, weight_decay=weight_decay)
-    if name == "adamw":
-        return AdamW(groups, lr=rate, weight_decay=weight_decay)
-    raise ValueError(f"optimiser {name!r} is neither sgd nor adamw")
-
-
-BACKBONE = {"torchvision": "net.backbone.backbone", "detectron2": "net.backbone.bottom_up"}
-"""Where each backend keeps its pre-trained part."""
+def _diverged(step: int) -> InputError:
+    return InputError(
+        f"the detector diverged at step {step}; lower detector.learning_rate or set "
+        f"detector.clip_norm"
+    )
 
 
 def pair_to_device(pair: TrainingPair, device: torch.device) -> TrainingPair:
