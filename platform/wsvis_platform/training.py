@@ -193,8 +193,13 @@ def train_irn_distributed(
     shutil.rmtree(folder / keys[STAGE], ignore_errors=True)
 
 
-def ray_train_trainers(*, workers: int, gpus_per_worker: float = 0.0) -> dict[str, Trainer]:
-    """Stage -> how to train it over several workers, for a ``Materialiser``."""
+def ray_train_trainers(
+    *, workers: int, gpus_per_worker: float = 0.0, cpus: float = 0.0
+) -> dict[str, Trainer]:
+    """Stage -> how to train it over several workers, for a ``Materialiser``.
+
+    Who holds CPUs itself (a trial) gives the rest as ``cpus``; else the workers wait for its own.
+    """
 
     def irn(
         config: Config,
@@ -204,7 +209,14 @@ def ray_train_trainers(*, workers: int, gpus_per_worker: float = 0.0) -> dict[st
         report: Report | None,
     ) -> None:
         train_irn_distributed(
-            config, dataset, store, keys, report, workers=workers, gpus_per_worker=gpus_per_worker
+            config,
+            dataset,
+            store,
+            keys,
+            report,
+            workers=workers,
+            gpus_per_worker=gpus_per_worker,
+            cpus=cpus,
         )
 
     return {STAGE: irn}
