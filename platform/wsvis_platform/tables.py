@@ -90,7 +90,7 @@ def table_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
             spread = "" if math.isnan(gain.std) else f" ± {100 * gain.std:.1f}"
             line.append(f"{100 * gain.mean:+.1f}{spread}")
             if several:
-                line.append("" if math.isnan(gain.p) else f"{gain.p:.2f}")
+                line.append("" if math.isnan(gain.p) else f"{gain.p:.3f}")
         if held_out:
             line += [points(row.held_out, metric) if row.held_out else "" for metric in METRICS]
         line += [f"{row.paper[c]:.2f}" if c in row.paper else "" for c in papers]

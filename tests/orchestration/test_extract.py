@@ -15,9 +15,10 @@ from wsvis_platform.store import Store
 
 
 def test_blocks_shrink_towards_the_end():
-    # 2 workers: a block is at most left // 8 and 4: 40 and 36 left give 4, as does 32 (32 // 8);
-    # 28, 25 give 3; 22, 20, 18, 16 give 2; then 14 // 8 = 1 and so on
-    assert block_sizes(40, 2) == [4, 4, 4, 3, 3, 2, 2, 2, 2] + [1] * 14
+    # 2 workers: a block is at most left // 4 and 16: 40 gives 10, 30 gives 7, 23 gives 5, 18 gives
+    # 4, 14 gives 3, 11 and 9 give 2, then 7 // 4 = 1 and so on
+    assert block_sizes(40, 2) == [10, 7, 5, 4, 3, 2, 2] + [1] * 7
+    assert block_sizes(100, 2)[:3] == [16, 16, 16]
     assert block_sizes(3, 2) == [1, 1, 1]
     assert block_sizes(0, 2) == []
 
@@ -28,9 +29,9 @@ def test_every_video_is_in_one_block_and_no_block_keeps_the_others_waiting(video
     assert sum(sizes) == videos
     assert all(1 <= size <= LARGEST_BLOCK for size in sizes)
     assert sizes == sorted(sizes, reverse=True)
-    # what is left when a block goes out is at least 4 of its size for each worker
+    # what is left when a block goes out is at least 2 of its size for each worker
     for i, size in enumerate(sizes):
-        assert size == 1 or sum(sizes[i:]) >= 4 * workers * size
+        assert size == 1 or sum(sizes[i:]) >= 2 * workers * size
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_cells_of_a_table():
     assert heads[:6] == ["", "AP50", "AP25", "mIoU", "AP50 gain", "p"]
     assert cells[0][:2] == ["IRN", "30.0 ± 10.0"]
     assert cells[0][4:6] == ["", ""]
-    assert cells[1][4:6] == ["+20.0 ± 10.0", "0.07"]
+    assert cells[1][4:6] == ["+20.0 ± 10.0", "0.074"]
     assert cells[0][-2:] == ["25.42", ""]
     assert cells[1][-2:] == ["28.45", "10.75"]
     assert cells[0][heads.index("held-out AP50")] == "10.0 ± 0.0"
