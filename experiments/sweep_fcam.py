@@ -10,7 +10,7 @@ best configuration as a file for --config-file, plots, and held-out clips that c
 
     python experiments/sweep_fcam.py
         the embedded synthetic clips on 2 cores: README tells the minutes
-    python experiments/sweep_fcam.py --objective pseudo_mask_ap50
+    python experiments/sweep_fcam.py --objective pseudo_mask_ap50 --num-samples 16
         without flowIRN, about 5 minutes
     python experiments/sweep_fcam.py --preset davis-mini --data.path CLIPS/instances.json \
         --classifier.weights mobilenet_v2.pth

@@ -67,7 +67,7 @@ class AblationOptions(RunOptions):
 class SweepOptions(RunOptions):
     """How a sweep is run."""
 
-    num_samples: int = 16
+    num_samples: int = 10
     """Settings to try."""
     objective: Literal[
         "pseudo_label_ap50",
@@ -76,13 +76,17 @@ class SweepOptions(RunOptions):
         "pseudo_mask_ap50",
         "pseudo_mask_miou",
         "pseudo_mask_ap25",
+        "prediction_ap50",
+        "prediction_miou",
+        "prediction_ap25",
     ] = "pseudo_label_ap50"
     """What the sweep maximises: the mean over seeds, on the training frames. pseudo_label: what
     flowIRN makes of f-CAM, trained anew for each setting; pseudo_mask: masks straight from f-CAM,
-    a hundred times cheaper."""
+    a hundred times cheaper; prediction: what a detector finds that was trained on the
+    pseudo-labels."""
     prune: Literal["asha", "median", "none"] = "asha"
     """Stop settings early that are behind after their first seed: successive halving (the best
-    third goes on), the median rule, or not at all."""
+    quarter goes on), the median rule, or not at all."""
     sampler: Literal["tpe", "random"] = "tpe"
     """Optuna's sampler, named so that a new version's default cannot change a sweep."""
     sampler_seed: int = 0
@@ -101,3 +105,12 @@ class SweepOptions(RunOptions):
         super().__post_init__()
         check_range("--num-samples", self.num_samples, 0, 1_000_000)
         check_range("--sampler-seed", self.sampler_seed, 0, 2**31 - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionSweepOptions(SweepOptions):
+    """How a sweep over the detector's settings is run."""
+
+    objective: Literal["prediction_ap50", "prediction_miou", "prediction_ap25"] = "prediction_ap50"
+    """What the sweep maximises: the mean over seeds of what the detector finds, on the training
+    frames. Every setting trains a detector anew."""

@@ -31,21 +31,22 @@ def shown_preparation(options: RunOptions, store: Store, screen: Screen) -> Prep
         with screen.bars() as bars:
             warned: set[str] = set()
             stage: list[Outcome] = []
-            since = time.monotonic()
+            since = ended = time.monotonic()
 
             def flush() -> None:
                 nonlocal since
                 if stage:
-                    now = time.monotonic()
-                    screen.line(outcomes_line(stage, now - since))
+                    screen.line(outcomes_line(stage, ended - since))
                     stage.clear()
-                    since = now
+                    since = ended
 
             def told(outcome: Outcome) -> None:
+                nonlocal ended
                 bars.finish(outcome.stage)
                 if stage and stage[0].stage != outcome.stage:
                     flush()
                 stage.append(outcome)
+                ended = time.monotonic()
                 manifest = store.manifest(outcome.stage, outcome.key)
                 for video, reason in sorted(manifest.quarantined.items() if manifest else ()):
                     if reason not in warned:  # later stages repeat the first one's reason

@@ -217,7 +217,7 @@ def _scheduler(options: SweepOptions) -> TrialScheduler:
             time_attr="seeds_done",
             grace_period=1,
             max_t=len(options.seeds),
-            reduction_factor=3,
+            reduction_factor=4,
         )
     if options.prune == "median":
         return MedianStoppingRule(time_attr="seeds_done", grace_period=0, min_samples_required=3)

@@ -76,4 +76,5 @@ def separable_share(
     A diagnostic. Near 0 the loss can do nothing but erase boundaries: flow is too slow for this
     lambda, or in another unit.
     """
-    return ((difference > regularization) & valid).sum() / valid.sum().clamp_min(1)
+    apart = ((difference > regularization) & valid).count_nonzero()
+    return apart / valid.count_nonzero().clamp_min(1)

@@ -77,10 +77,14 @@ class Irn(nn.Module):
             frames: normalised frames, or their :meth:`taps` where those are known.
         """
         taps = self.taps(frames) if isinstance(frames, Tensor) else frames
+        return self.boundary(taps), self.centred_displacement(taps)
+
+    def centred_displacement(self, taps: Taps) -> Float[Tensor, "B 2 h w"]:
+        """The displacement branch alone; after training its mean is taken off (mean shift)."""
         displacement = self.displacement(taps)
-        if not self.training:
-            displacement = displacement - self.mean_displacement.view(1, 2, 1, 1)
-        return self.boundary(taps), displacement
+        if self.training:
+            return displacement
+        return displacement - self.mean_displacement.view(1, 2, 1, 1)
 
 
 class BoundaryBranch(nn.Module):

@@ -82,8 +82,10 @@ def pair_sums(
         foreground_displacement_loss(displacement, kinds.foreground, radius),
         background_displacement_loss(displacement, kinds.background, radius),
     ]
-    background, foreground = kinds.background.sum(), kinds.foreground.sum()
-    counts = [background, foreground, kinds.negative.sum(), 2 * foreground, 2 * background]
+    # count_nonzero: several times faster than the sum of a mask
+    background, foreground = kinds.background.count_nonzero(), kinds.foreground.count_nonzero()
+    negative = kinds.negative.count_nonzero()
+    counts = [background, foreground, negative, 2 * foreground, 2 * background]
     separable = boundary.new_zeros(())
     if with_flow:
         if batch.flow is None:
@@ -95,7 +97,7 @@ def pair_sums(
             valid = valid_pairs(batch.inside & known, radius)
             separable = separable_share(difference, valid, regularization)
         sums.append(flow_boundary_loss(alpha, difference, valid, regularization))
-        counts.append(valid.sum())
+        counts.append(valid.count_nonzero())
     else:
         sums.append(boundary.new_zeros(()))
         counts.append(background.new_zeros(()))

@@ -64,7 +64,10 @@ def boundary_and_displacement(
         placement = Placement(tall, wide, 0, 0, mirrored)
         batch = make_batch(samples, [placement] * len(samples), whole, model.normalisation)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            logit, displacement = model(batch.frames.to(device))
+            taps = model.taps(batch.frames.to(device))
+            logit = model.boundary(taps)
+            if not mirrored:
+                displacement = model.centred_displacement(taps)
         logit = logit.float()[:, :rows, :columns]
         logits.append(logit.flip(2) if mirrored else logit)
     boundary = ((logits[0] + logits[1]) / 2).sigmoid()

@@ -176,7 +176,8 @@ def set_mean_displacement(
     for _ in range(steps):
         batch = to_device(next(batches), device)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            displacement = model(memory.taps(batch) if memory else batch.frames)[1].double()
+            taps = memory.taps(batch) if memory else model.taps(batch.frames)
+            displacement = model.centred_displacement(taps).double()
         inside = batch.inside.unsqueeze(1)
         total[:2] += (displacement * inside).sum((0, 2, 3))
         total[2] += inside.sum()
