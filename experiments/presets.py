@@ -18,6 +18,7 @@ from wsvis.config import (
     IrnConfig,
     PseudoMasksConfig,
 )
+from wsvis.detector_config import DetectorConfig, MaskConsistConfig
 
 
 def cpu() -> Config:
@@ -63,6 +64,19 @@ def cpu() -> Config:
         # Eq. 3 breaks even at a flow jump of about four lambda: neighbours here differ by 1.2 to
         # 2.8 pixels per frame, on frames a third as wide as the paper's
         flow_boundary=FlowBoundaryConfig(regularization=0.3),
+        detector=DetectorConfig(
+            backbone="small",
+            weights="standin",
+            frozen_stages=0,
+            steps=1400,
+            optimiser="adamw",
+            learning_rate=2e-4,
+            backbone_rate_factor=0.3,
+            schedule="cosine",
+            warm_up=100,
+            short_sides=(0, 0),
+            infer_short_side=0,
+        ),
     )
 
 
@@ -103,6 +117,21 @@ def davis_mini() -> Config:
             epochs=3.0,
             batch_size=16,
         ),
+        # ImageNet's features again, by way of the classifier, whose backbone did not learn
+        detector=DetectorConfig(
+            backbone="mobilenet_v2",
+            weights="classifier",
+            steps=1400,
+            optimiser="adamw",
+            learning_rate=2e-4,
+            backbone_rate_factor=0.3,
+            schedule="cosine",
+            warm_up=100,
+            short_sides=(0, 0),
+            infer_short_side=0,
+        ),
+        # every second frame is listed: six raw frames, the paper has five
+        maskconsist=MaskConsistConfig(delta=3),
     )
 
 
@@ -111,6 +140,8 @@ def paper_ytvis() -> Config:
     return Config(
         data=DataConfig(kind="ytvis", split="train"),
         flow=FlowConfig(provider="raft-large", weights="C_T_SKHT_V2"),
+        # its listed frames lie five raw frames apart, the paper's delta
+        maskconsist=MaskConsistConfig(delta=1),
     )
 
 
@@ -120,6 +151,9 @@ def paper_cityscapes() -> Config:
         paper_ytvis(),
         data=DataConfig(kind="cityscapes", split="train"),
         fcam=FCamConfig(amplification=5.0, percentile=0.5),
+        # three frames of each snippet are listed, three raw frames apart: the paper's delta
+        maskconsist=MaskConsistConfig(delta=1),
+        detector=DetectorConfig(steps=75_000),
     )
 
 

@@ -18,7 +18,8 @@ class MaskConsistConfig:
     enabled: bool = True
     """False: plain Mask R-CNN on the same pairs (first row of Table 5)."""
     delta: int = 5
-    """Frames between the two frames of a pair. Paper: 5 on YouTube-VIS, 3 on Cityscapes."""
+    """Listed frames from one frame of a pair to the other. Paper: 5 raw frames on YouTube-VIS, 3 on
+    Cityscapes; where the listed frames lie that far apart themselves, that is 1."""
     box_iou_threshold: float = 0.5
     """Of intra-frame matching and of Algorithm 1 (paper: 0.5)."""
     iom_threshold: float = 0.5
@@ -81,6 +82,8 @@ class DetectorConfig:
     short_sides: tuple[int, int] = (480, 480)
     """Range of the shorter side in training; (0, 0) = frames as they are."""
     mirror: bool = True
+    label_score: float = 0.0
+    """Pseudo-labels that score less are left out; the paper names no such floor."""
     empty_as_background: bool = False
     """A frame without any label is background; else it gives no loss."""
     infer_short_side: int = 480
@@ -103,6 +106,7 @@ class DetectorConfig:
         check_range("detector.clip_norm", self.clip_norm, 0, 1e9)
         for side in self.short_sides:
             check_range("detector.short_sides", side, 0, 8192)
+        check_range("detector.label_score", self.label_score, 0, 1)
         check_range("detector.infer_short_side", self.infer_short_side, 0, 8192)
         check_range("detector.score_threshold", self.score_threshold, 0, 1)
         check_range("detector.nms_threshold", self.nms_threshold, 0, 1)

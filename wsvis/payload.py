@@ -60,6 +60,8 @@ def from_bytes(content: bytes) -> Payload:
         arrays = load_arrays(content)
     except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
         raise ValueError(f"not a safetensors file ({error})") from None
+    if not isinstance(data, dict):
+        raise ValueError("its plain data has no names")
     return Payload(arrays, data)
 
 

@@ -3,6 +3,9 @@
     frames ─┬─ classifier ── cam ──┬─ pseudo_masks ── pseudo_mask_quality
             └─ flow ── motion ─────┴─ ir_labels ── irn ── pseudo_labels ── pseudo_label_quality
 
+    frames ── delta_flow ──┐
+    pseudo_labels ─────────┴─ detector ── predictions ── prediction_quality
+
 A stage says which stages it reads, which settings it depends on and whether it draws random
 numbers. From that follows its key: two runs that agree on all of it share one result, so a sweep
 recomputes only what its parameters change. The same stages run here in a plain loop
@@ -28,7 +31,7 @@ from wsvis.seeds import stage_seed
 from wsvis.stage import Stage, later
 from wsvis.types import Dataset, Report
 
-_CAM, _IRN = "wsvis.cam.stages", "wsvis.irn.stages"
+_CAM, _IRN, _DETECTORS = "wsvis.cam.stages", "wsvis.irn.stages", "wsvis.detectors.stages"
 _FCAM = ("fcam.amplification", "fcam.percentile", "fcam.floor")
 
 STAGES: tuple[Stage, ...] = (
@@ -112,6 +115,62 @@ STAGES: tuple[Stage, ...] = (
         ),
         per_video=later(_IRN, "pseudo_labels"),
     ),
+    # Mask R-CNN on frame pairs, its labels made consistent along the flow between (MaskConsist)
+    Stage(
+        "delta_flow",
+        1,
+        ("frames",),
+        (
+            "flow.provider",
+            "flow.weights",
+            "flow.long_side",
+            "flow.stored_stride",
+            "maskconsist.delta",
+        ),
+        per_video=flow_stages.delta_flow,
+    ),
+    Stage(
+        "detector",
+        1,
+        ("frames", "classifier", "pseudo_labels", "delta_flow"),
+        (
+            "maskconsist",
+            "detector.backend",
+            "detector.backbone",
+            "detector.weights",
+            "detector.frozen_stages",
+            "detector.steps",
+            "detector.pairs",
+            "detector.optimiser",
+            "detector.learning_rate",
+            "detector.backbone_rate_factor",
+            "detector.momentum",
+            "detector.weight_decay",
+            "detector.schedule",
+            "detector.warm_up",
+            "detector.clip_norm",
+            "detector.short_sides",
+            "detector.mirror",
+            "detector.label_score",
+            "detector.empty_as_background",
+            "classifier.normalisation",
+            "classifier.stride_two_padding",
+        ),
+        seeded=True,
+        whole=later(_DETECTORS, "detector"),
+    ),
+    Stage(
+        "predictions",
+        1,
+        ("frames", "detector"),
+        (
+            "detector.infer_short_side",
+            "detector.score_threshold",
+            "detector.nms_threshold",
+            "detector.detections",
+        ),
+        per_video=later(_DETECTORS, "predictions"),
+    ),
     # the two baselines every sweep is held against
     Stage(
         "cam_masks",
@@ -135,6 +194,13 @@ STAGES: tuple[Stage, ...] = (
         whole=evaluation_stages.quality_of("pseudo_labels"),
     ),
     Stage(
+        "prediction_quality",
+        1,
+        ("predictions",),
+        (),
+        whole=evaluation_stages.quality_of("predictions"),
+    ),
+    Stage(
         "pseudo_mask_quality",
         1,
         ("pseudo_masks",),
@@ -151,6 +217,7 @@ STAGES: tuple[Stage, ...] = (
     ),
 )
 BY_NAME = {stage.name: stage for stage in STAGES}
+_TRAINED = frozenset({"classifier", "irn", "detector"})
 
 
 def needed(targets: Iterable[str], given: Iterable[str] = ()) -> list[Stage]:
@@ -198,19 +265,26 @@ def trained_networks(
     """
     if trained_on is None:
         return {}
-    trained = [stage.name for stage in needed(targets) if stage.name in ("classifier", "irn")]
+    trained = [stage.name for stage in needed(targets) if stage.name in _TRAINED]
     keys = stage_keys(config, trained_on, trained)
     return {name: keys[name] for name in trained}
 
 
-def check_settings(config: Config, dataset: Dataset) -> None:
+def check_settings(config: Config, dataset: Dataset, targets: Iterable[str] = ()) -> None:
     """Try what would otherwise fail minutes into a run: weights files and flow providers.
+
+    Args:
+        config: the whole run's settings.
+        dataset: gives the class names.
+        targets: what will be asked for; a detector is only tried where one is needed.
 
     Raises:
         InputError: a file is absent or of another architecture.
     """
     flow_stages.flow(config, {})
     later(_CAM, "initial_classifier")(config, dataset)
+    if any(stage.name == "detector" for stage in needed(targets)):
+        later(_DETECTORS, "check_initial")(config, dataset)
 
 
 class _InMemory:

@@ -3,6 +3,7 @@
 wsvis data synth | check | split      data sets
 wsvis evaluate vis | frames | cityscapes | tc | export
 wsvis track
+wsvis predict
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str, str]] = {
     ),
     ("export",): ("evaluate_commands", "export_zip", "the benchmark server's zip"),
     ("track",): ("track_commands", "track", "frame predictions to tracks"),
+    ("predict",): ("predict_commands", "predict", "objects in your own videos, by a detector"),
 }
 """Words -> module, function, one line of help."""
 

@@ -34,7 +34,7 @@ from wsvis_platform.materialise import Runner
 from wsvis_platform.store import Store
 from wsvis_platform.video_worker import Row, Task, VideoWorkers
 
-_NETWORK_STAGES = frozenset({"cam", "pseudo_labels"})
+_NETWORK_STAGES = frozenset({"cam", "pseudo_labels", "predictions"})
 LARGEST_BLOCK = 16
 """Videos that travel together. A worker waits some 0.15 s for its next block (with blocks of 4 that
 took flow extraction from 88 to 81 % of what the cores can do); progress is told block by block."""
@@ -136,7 +136,7 @@ def ray_data_runner(
 
 def has_network(stage: str, config: Config) -> bool:
     """Whether the stage loads a network: a pool of actors for it, with GPUs where asked for."""
-    if stage == "flow":
+    if stage in ("flow", "delta_flow"):
         return config.flow.provider.startswith("raft-")
     return stage in _NETWORK_STAGES
 

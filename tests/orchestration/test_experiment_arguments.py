@@ -6,7 +6,7 @@ import pytest
 
 from wsvis.errors import InputError
 from wsvis_platform.experiment import parse_experiment
-from wsvis_platform.options import SweepOptions
+from wsvis_platform.options import PredictionSweepOptions, SweepOptions
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 from presets import PRESETS
@@ -31,6 +31,20 @@ def test_the_paper_presets_hold_the_papers_values():
     for config in (ytvis, cityscapes):
         assert config.fcam.compensation == "none"
         assert config.classifier.backbone == "resnet50"
+        assert config.detector.backbone == "resnet50"
+        assert (config.detector.learning_rate, config.detector.infer_short_side) == (0.002, 480)
+        # frames as far apart as the paper's are neighbours in both lists
+        assert config.maskconsist.delta == 1
+    assert (ytvis.detector.steps, cityscapes.detector.steps) == (90_000, 75_000)
+
+
+def test_a_sweep_over_the_detector_maximises_what_it_finds():
+    options, _, _ = parse_experiment("s.py", "About.", PRESETS, PredictionSweepOptions, [])
+    assert (options.target, options.metric) == ("prediction_quality", "ap50")
+    with pytest.raises(InputError, match="prediction_ap50"):
+        parse_experiment(
+            "s.py", "About.", PRESETS, PredictionSweepOptions, ["--objective", "pseudo_mask_ap50"]
+        )
 
 
 def test_dotted_settings_and_options_stand_side_by_side():

@@ -40,6 +40,9 @@ def test_every_video_is_in_one_block_and_no_block_keeps_the_others_waiting(video
         ("cam", "dis-medium", True),
         ("flow", "raft-small", True),
         ("flow", "dis-medium", False),
+        ("delta_flow", "raft-small", True),
+        ("delta_flow", "dis-medium", False),
+        ("predictions", "dis-medium", True),
         ("motion", "raft-small", False),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
-from wsvis.pipeline import BY_NAME, STAGES, needed, stage_keys
+from wsvis.pipeline import BY_NAME, STAGES, needed, stage_keys, trained_networks
 from wsvis.seeds import stage_seed
 from wsvis.types import Dataset
 
@@ -18,7 +18,8 @@ def changed(overrides, data=DATA):
     return {name for name in ALL if before[name] != after[name]}
 
 
-FLOWIRN = {"ir_labels", "irn", "pseudo_labels", "pseudo_label_quality"}
+DETECTOR = {"detector", "predictions", "prediction_quality"}
+FLOWIRN = {"ir_labels", "irn", "pseudo_labels", "pseudo_label_quality"} | DETECTOR
 MASKS = {"pseudo_masks", "pseudo_mask_quality"}
 
 
@@ -46,7 +47,42 @@ def test_lambda_recomputes_from_flowirn_training():
 
 
 def test_the_walk_recomputes_the_pseudo_labels_only():
-    assert changed({"irn.beta": 8.0}) == {"pseudo_labels", "pseudo_label_quality"}
+    touched = changed({"irn.beta": 8.0})
+    assert touched - DETECTOR == {"pseudo_labels", "pseudo_label_quality"}
+
+
+def test_delta_recomputes_from_the_flow_between_pairs_and_thresholds_from_the_detector():
+    assert changed({"maskconsist.delta": 3}) == DETECTOR | {"delta_flow"}
+    for name, value in (("iom_threshold", 0.4), ("box_iou_threshold", 0.4), ("enabled", False)):
+        assert changed({f"maskconsist.{name}": value}) == DETECTOR
+
+
+def test_how_a_detector_looks_at_frames_trains_none_anew():
+    assert changed({"detector.score_threshold": 0.1}) == DETECTOR - {"detector"}
+    assert changed({"detector.infer_short_side": 0}) == DETECTOR - {"detector"}
+    assert changed({"detector.steps": 10}) == DETECTOR
+
+
+def test_every_setting_of_the_detector_reaches_it_or_its_predictions():
+    every = {n for n in flatten(Config()) if n.startswith(("detector.", "maskconsist."))}
+    used = (BY_NAME["detector"].settings, BY_NAME["predictions"].settings)
+    named = {name for names in used for name in names}
+    assert {n for n in every if n not in named and n.split(".")[0] not in named} == set()
+
+
+def test_held_out_videos_get_the_networks_of_the_training_videos():
+    held_out = Dataset("h", ("a",), (), "e" * 64)
+    given = trained_networks(Config(), ["prediction_quality"], DATA)
+    assert given == {
+        name: key
+        for name, key in stage_keys(Config(), DATA, ALL).items()
+        if name in ("classifier", "irn", "detector")
+    }
+    names = [stage.name for stage in needed(["prediction_quality"], given)]
+    assert names == ["frames", "predictions", "prediction_quality"]
+    keys = stage_keys(Config(), held_out, ["prediction_quality"], given)
+    assert keys["detector"] == given["detector"]
+    assert trained_networks(Config(), ["prediction_quality"], None) == {}
 
 
 def test_the_crf_reaches_the_labels_and_what_learns_from_them():

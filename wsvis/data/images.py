@@ -90,6 +90,18 @@ def probe_video(path: str) -> tuple[int, int, int]:
     return announced, int(first.shape[0]), int(first.shape[1])
 
 
+def frame_rate(path: str, unknown: float = 10.0) -> float:
+    """Frames per second of a video file; ``unknown`` where its header says nothing sensible.
+
+    Raises:
+        InputError: the file is absent or no video.
+    """
+    capture = _open(path)
+    rate = float(capture.get(cv2.CAP_PROP_FPS))
+    capture.release()
+    return rate if 0.1 <= rate <= 240 else unknown
+
+
 def decode_video(
     path: str, frames: int, keep: Callable[[int], bool]
 ) -> Iterator[UInt8[np.ndarray, "H W 3"]]:

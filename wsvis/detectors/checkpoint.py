@@ -36,6 +36,11 @@ def detector_from_payload(payload: Payload, source: str = "detector") -> nn.Modu
     data = payload.data
     if data.get("kind") != MODEL:
         raise InputError(f"{source}: holds {data.get('kind', 'no network')!r}, not a detector")
+    texts = ("backend", "backbone", "normalisation", "stride_two_padding")
+    if not all(isinstance(data.get(name), str) for name in texts) or not isinstance(
+        data.get("classes"), int
+    ):
+        raise InputError(f"{source}: does not say which detector it is; train again")
     try:
         model = build_detector(
             data["classes"],
@@ -45,6 +50,8 @@ def detector_from_payload(payload: Payload, source: str = "detector") -> nn.Modu
             stride_two_padding=data["stride_two_padding"],
         )
         model.load_state_dict(_tensors(payload.arrays))
+    except InputError:  # a library that is not installed
+        raise
     except (KeyError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{source}: this detector is incomplete ({reason}); train again") from None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from wsvis.config import Config
+from wsvis.config import Config, FlowConfig
 from wsvis.data.frames import read_frames, read_pairs
 from wsvis.flow.camera_motion import frame_motion
 from wsvis.flow.codec import decode_flow, encode_flow
@@ -18,24 +18,35 @@ from wsvis.types import FrameFiles, Video, VideoFile
 
 def flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
     """Forward and backward flow of every frame pair, compressed."""
-    settings = config.flow
+    return _both_ways(config.flow, config.flow.gap, raw=True)
+
+
+def delta_flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
+    """The same between listed frames ``maskconsist.delta`` apart: the pairs a detector learns from.
+
+    Both frames of a pair have labels, so with a delta of 1 too it goes to the next listed frame.
+    """
+    return _both_ways(config.flow, config.maskconsist.delta, raw=False)
+
+
+def _both_ways(settings: FlowConfig, gap: int, raw: bool) -> Process:
     provider = make_flow_provider(settings.provider, settings.weights, device="auto")
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
         # where the listed frames are a subsample, flow goes to the next raw frame, not the next
         # listed one: those pairs do not chain
-        chained = settings.gap != 1 or not _is_subsample(video)
+        chained = not (raw and gap == 1 and _is_subsample(video))
         size = settings.long_side, settings.stored_stride
         if chained:
-            there, back = video_flow(read_frames(video), provider, settings.gap, *size)
+            there, back = video_flow(read_frames(video), provider, gap, *size)
         else:
-            first, second = read_pairs(video, settings.gap)
+            first, second = read_pairs(video, gap)
             there, back = pair_flow(first, second, provider, *size)
         arrays: dict[str, np.ndarray] = {}
         for name, field in (("forward", there), ("backward", back)):
             encoded = encode_flow(field)
             arrays.update({f"{name}.{part}": array for part, array in encoded.items()})
-        return Payload(arrays, {"pairs": len(there), "gap": settings.gap, "chained": chained})
+        return Payload(arrays, {"pairs": len(there), "gap": gap, "chained": chained})
 
     return process
 
@@ -48,15 +59,21 @@ def _is_subsample(video: Video) -> bool:
     return isinstance(source, VideoFile) and source.step > 1
 
 
-def decoded_flow(payload: Payload) -> tuple[np.ndarray, np.ndarray]:
-    """Forward and backward fields of a video, float32 [P, h, w, 2], vectors in frame pixels."""
+def decoded_flow(payload: Payload, pairs: slice = slice(None)) -> tuple[np.ndarray, np.ndarray]:
+    """Forward and backward fields of a video, float32 [P, h, w, 2], vectors in frame pixels.
+
+    Args:
+        payload: of a flow stage.
+        pairs: which pairs; all by default.
+    """
     fields = [
         decode_flow(
             {
                 key.removeprefix(f"{name}."): array
                 for key, array in payload.arrays.items()
                 if key.startswith(f"{name}.")
-            }
+            },
+            pairs,
         )
         for name in ("forward", "backward")
     ]

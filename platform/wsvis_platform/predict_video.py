@@ -1,0 +1,194 @@
+"""A trained detector at work on somebody's own video files, one after the other.
+
+A video is decoded twice, once to be looked at and once to be drawn on, and is never in memory as a
+whole: what is kept of a frame are its masks (RLE) and its compressed flow.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from wsvis.data.frames import iterate_frames
+from wsvis.data.images import frame_rate, probe_video
+from wsvis.data.outside import frame_order
+from wsvis.data.video_files import VIDEO_SUFFIXES
+from wsvis.detectors.checkpoint import detector_from_payload
+from wsvis.detectors.predict import predict_frames
+from wsvis.device import default_device
+from wsvis.errors import InputError
+from wsvis.flow.codec import decode_flow, encode_flow
+from wsvis.flow.field import regrid_flow
+from wsvis.flow.provider import FlowProvider, prepare_frames
+from wsvis.payload import from_bytes
+from wsvis.types import FrameInstances, Video, VideoFile
+
+CHUNK = 8
+"""Frames in memory at a time."""
+FLOW_STRIDE = 2
+"""Pixels between the vectors kept."""
+MAX_FRAMES = 1 << 20
+"""A header may claim any number of frames; this many are ten hours of film."""
+
+
+@dataclass(frozen=True)
+class TrainedDetector:
+    """A detector from a file, ready to look at frames."""
+
+    model: Any
+    class_names: tuple[str, ...]
+    short_side: int
+    """Pixels of the shorter side it was trained on; 0 = unknown."""
+
+
+def read_detector(path: str) -> TrainedDetector:
+    """The detector in a file as the ``detector`` stage stores it.
+
+    Raises:
+        InputError: the file is absent, unreadable, or holds something else; one line.
+    """
+    try:
+        payload = from_bytes(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except ValueError as error:
+        raise InputError(f"{path}: is no trained detector ({error}); give another file") from None
+    model = detector_from_payload(payload, path)
+    count, names = payload.data["classes"], payload.data.get("class_names")
+    if not isinstance(names, list) or len(names) != count:
+        names = [f"class {n + 1}" for n in range(count)]
+    side = payload.data.get("short_side", 0)
+    return TrainedDetector(
+        model.to(default_device()),
+        tuple(map(str, names)),
+        side if isinstance(side, int) and 0 <= side <= 8192 else 0,
+    )
+
+
+def find_videos(places: Sequence[str]) -> list[str]:
+    """The files named, and those with a video's suffix in the folders named, each once.
+
+    Raises:
+        InputError: a place does not exist, or a folder holds no video.
+    """
+    found: list[str] = []
+    for place in places:
+        if os.path.isdir(place):
+            names = [n for n in os.listdir(place) if n.lower().endswith(VIDEO_SUFFIXES)]
+            if not names:
+                raise InputError(
+                    f"{place}: holds no video ({', '.join(VIDEO_SUFFIXES)}); give another folder"
+                )
+            found += [os.path.join(place, name) for name in sorted(names, key=frame_order)]
+        elif os.path.exists(place):
+            found.append(place)
+        else:
+            raise InputError(f"{place}: there is no such file or folder; check --videos")
+    if not found:
+        raise InputError("--videos is empty; give a folder or files")
+    return list({os.path.realpath(path): path for path in found}.values())
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video file that can be opened."""
+
+    video: Video
+    path: str
+    fps: float
+    """Of the frames that are looked at."""
+
+
+def open_clip(path: str, name: str, frame_step: int) -> Clip:
+    """What opening a file tells.
+
+    Raises:
+        InputError: it is no video, or cut off.
+    """
+    frames, height, width = probe_video(path)
+    if frames > MAX_FRAMES:
+        raise InputError(f"{path}: has {frames} frames; cut it into parts of {MAX_FRAMES} or fewer")
+    length = -(-frames // frame_step)
+    return Clip(
+        Video(name, height, width, ((),) * length, VideoFile(path, frame_step)),
+        path,
+        frame_rate(path) / frame_step,
+    )
+
+
+class BackwardFlow(Sequence[np.ndarray]):
+    """F_{t+1 -> t} of every frame but the last, kept compressed, decoded when asked for."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.size = height, width
+        self._parts: list[dict[str, np.ndarray]] = []
+        self._where: list[tuple[int, int]] = []
+
+    def add(self, fields: Float32[np.ndarray, "P H W 2"]) -> None:
+        """The next fields, in order."""
+        self._where += [(len(self._parts), pair) for pair in range(len(fields))]
+        self._parts.append(encode_flow(fields, FLOW_STRIDE))
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def __getitem__(self, index: int) -> Float32[np.ndarray, "H W 2"]:  # pyright: ignore
+        part, pair = self._where[index]
+        return regrid_flow(decode_flow(self._parts[part], slice(pair, pair + 1))[0], *self.size)
+
+
+def look_at(
+    clip: Clip,
+    detector: TrainedDetector,
+    provider: FlowProvider | None,
+    told: Callable[[int], None],
+    *,
+    short_side: int,
+    score_threshold: float,
+    detections: int,
+) -> tuple[list[FrameInstances], BackwardFlow | None]:
+    """Instances of every frame, and the flow back between the frames where a provider is given.
+
+    Args:
+        clip: the video.
+        detector: the network.
+        provider: of flow; ``None``: nothing moves.
+        told: hears the number of frames done, now and then.
+        short_side: pixels the network reads; 0 = frames as they are.
+        score_threshold: less is no detection.
+        detections: most per frame.
+
+    Raises:
+        InputError: a frame cannot be decoded.
+    """
+    found: list[FrameInstances] = []
+    flow = BackwardFlow(clip.video.height, clip.video.width) if provider else None
+    before: list[np.ndarray] = []
+    for frames in _chunks(iterate_frames(clip.video), CHUNK):
+        found += predict_frames(
+            detector.model,
+            frames,
+            short_side=short_side,
+            score_threshold=score_threshold,
+            detections=detections,
+        )
+        if provider is not None and flow is not None:
+            together = [*before, *frames]
+            if len(together) > 1:
+                seen = prepare_frames(np.stack(together), provider.gray)
+                flow.add(provider.flow(seen[1:], seen[:-1]))
+            before = frames[-1:]
+        told(len(found))
+    return found, flow
+
+
+def _chunks(frames: Iterator[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+    while part := list(itertools.islice(frames, size)):
+        yield part

@@ -1,0 +1,106 @@
+"""Training pairs of stored videos behind one index: frames, pseudo-labels, flow, read when asked.
+
+T frames, H W pixels. Flow is (u = x, v = y), in pixels of the frame.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsvis.data.frame_sequence import FrameSequence
+from wsvis.detectors.batches import PairSample, frame_pairs
+from wsvis.flow.stages import decoded_flow
+from wsvis.payload import Payload, payload_to_instances
+from wsvis.tracking.detections import selected, subset
+from wsvis.types import FrameInstances, Video
+
+CACHE_BYTES = 1 << 30
+"""Labels and flow, both compressed, of the videos visited last; frames have their own cache."""
+RLE_OVERHEAD = 300
+"""Bytes of Python objects around each mask's text, about."""
+
+
+@dataclass(frozen=True)
+class _Video:
+    """What is kept of one video."""
+
+    labels: list[FrameInstances]
+    flow: Payload
+
+    @property
+    def nbytes(self) -> int:
+        masks = [rle for found in self.labels for rle in found.masks]
+        return self.flow.nbytes + sum(len(rle["counts"]) + RLE_OVERHEAD for rle in masks)
+
+
+class StoredPairs(Sequence[PairSample]):
+    """Index -> pair (t, t + delta), video after video.
+
+    Pairs without a label in either frame are left out: nothing could be learned from them.
+
+    Args:
+        videos: in the order of the index.
+        labels: video id -> payload of the pseudo-labels.
+        flow: video id -> payload of the flow between frames ``delta`` apart.
+        delta: listed frames from one frame of a pair to the other.
+        min_score: labels that score less are left out.
+        cache_bytes: labels and flow kept in memory; one video always is.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        labels: Callable[[str], Payload],
+        flow: Callable[[str], Payload],
+        *,
+        delta: int,
+        min_score: float = 0.0,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.frames = FrameSequence(videos)
+        self.labels, self.flow = labels, flow
+        self.min_score, self.cache_bytes = min_score, cache_bytes
+        self._begin = np.cumsum([0, *(video.length for video in videos)]).tolist()
+        self._kept: OrderedDict[str, _Video] = OrderedDict()
+        self._bytes = 0
+        self.where: list[tuple[int, int, int]] = []
+        """Video, first frame, second frame of every pair."""
+        for number, video in enumerate(videos):
+            counts = [len(found) for found in self._labels(video)]
+            pairs = frame_pairs(video.length, delta)
+            self.where += [(number, a, b) for a, b in pairs if counts[a] + counts[b]]
+
+    def __len__(self) -> int:
+        return len(self.where)
+
+    def __getitem__(self, index: int) -> PairSample:  # pyright: ignore
+        """One pair with all that is known of it."""
+        number, a, b = self.where[index]
+        begin = self._begin[number]
+        kept = self._video(self.frames.videos[number])
+        there, back = decoded_flow(kept.flow, slice(a, a + 1))
+        return PairSample(
+            frames=(self.frames[begin + a], self.frames[begin + b]),
+            labels=(kept.labels[a], kept.labels[b]),
+            flow=(there[0], back[0]),
+        )
+
+    def _labels(self, video: Video) -> list[FrameInstances]:
+        found = payload_to_instances(self.labels(video.id))
+        chosen = selected(found, min_score=self.min_score)
+        return [subset(frame, keep) for frame, keep in zip(found, chosen, strict=True)]
+
+    def _video(self, video: Video) -> _Video:
+        if video.id in self._kept:
+            self._kept.move_to_end(video.id)
+            return self._kept[video.id]
+        loaded = _Video(self._labels(video), self.flow(video.id))
+        self._kept[video.id] = loaded
+        self._bytes += loaded.nbytes
+        while self._bytes > self.cache_bytes and len(self._kept) > 1:
+            self._bytes -= self._kept.popitem(last=False)[1].nbytes
+        return loaded
