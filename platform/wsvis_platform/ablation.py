@@ -69,7 +69,7 @@ def ablation_and_report(
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(Screen())
         dataset, held_out = load_both(config, options, screen)
-        check_settings(config, dataset)
+        check_settings(config, dataset, [target])
         output = Path(options.output).resolve()  # Ray and MLflow want absolute paths
         store = Store(output / "store")
         run = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"

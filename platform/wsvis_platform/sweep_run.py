@@ -67,7 +67,7 @@ def sweep_and_report(
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(Screen())
         dataset, held_out = load_both(config, options, screen)
-        check_settings(config, dataset)
+        check_settings(config, dataset, [target])
         output = Path(options.output).resolve()  # Ray and MLflow want absolute paths
         store = Store(output / "store")
         title = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
