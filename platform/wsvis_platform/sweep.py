@@ -185,7 +185,7 @@ def run_trials(
         metric=options.metric,
     )
     resources = {"cpu": 1.0}
-    if options.gpus_per_worker and options.target == "pseudo_label_quality":
+    if options.gpus_per_worker and options.target in ("pseudo_label_quality", "prediction_quality"):
         resources["gpu"] = options.gpus_per_worker
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
