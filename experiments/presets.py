@@ -30,7 +30,7 @@ def cpu() -> Config:
             backbone="small",
             weights="standin",
             optimiser="adamw",
-            learning_rate=3e-4,
+            learning_rate=1e-3,
             head_rate_factor=16.0,
             epochs=6.0,
             batch_size=16,

@@ -67,6 +67,9 @@ class AblationOptions(RunOptions):
 class SweepOptions(RunOptions):
     """How a sweep is run."""
 
+    seeds: tuple[int, ...] = (0, 1)
+    """Each setting is evaluated once per seed, unless it is pruned before; mean and standard
+    deviation are reported. Two keep a sweep short; tables come from ablations, with three."""
     num_samples: int = 10
     """Settings to try."""
     objective: Literal[
