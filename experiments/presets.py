@@ -85,7 +85,7 @@ def cpu() -> Config:
 def davis_mini() -> Config:
     """Real clips in YouTube-VIS format; give --data.path and --classifier.weights."""
     return Config(
-        data=DataConfig(kind="ytvis", split="train", held_out_per_class=1, frame_step=2),
+        data=DataConfig(kind="ytvis", split="train", held_out_per_class=1, frame_step=6),
         flow=FlowConfig(provider="dis-medium", stored_stride=2),
         classifier=ClassifierConfig(
             backbone="mobilenet_v2",
