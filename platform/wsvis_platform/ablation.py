@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import time
@@ -16,19 +15,14 @@ from rich.table import Table
 from wsvis.config import Config
 from wsvis.config_checks import with_overrides
 from wsvis.data.atomic import write_text
-from wsvis.pipeline import check_settings
 from wsvis.types import Dataset
 from wsvis_platform.baselines import measure_all
-from wsvis_platform.cluster import start_ray
-from wsvis_platform.console import Screen, shown_path
-from wsvis_platform.doctor import preflight
+from wsvis_platform.console import shown_path
 from wsvis_platform.label_files import write_labels
 from wsvis_platform.measure import Measurement
+from wsvis_platform.open_run import open_run
 from wsvis_platform.options import AblationOptions
-from wsvis_platform.shown_preparation import shown_preparation
-from wsvis_platform.store import Store
-from wsvis_platform.sweep_data import describe, load_both, save_held_out
-from wsvis_platform.sweep_record import SweepRecord
+from wsvis_platform.sweep_data import describe
 from wsvis_platform.tables import Row, latex_table, markdown_table, table_cells, traced_rows
 
 THRESHOLD = "ir_labels.foreground_threshold"
@@ -66,28 +60,9 @@ def ablation_and_report(
         target: quality stage that measures them.
     """
     started = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        screen = stack.enter_context(Screen())
-        dataset, held_out = load_both(config, options, screen)
-        check_settings(config, dataset, [target])
-        output = Path(options.output).resolve()  # Ray and MLflow want absolute paths
-        store = Store(output / "store")
-        run = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        folder = output / "ablations" / run
-        folder.mkdir(parents=True, exist_ok=True)
-        screen.line(f"{dataset.name}: {describe(dataset)}; results go to {shown_path(folder)}")
-        if held_out is not None:
-            save_held_out(config, folder)
-        cluster = stack.enter_context(
-            start_ray(address=options.address or None, num_cpus=options.workers or None)
-        )
-        screen.line(f"{cluster.line()}; {preflight(output)}")
-        record = stack.enter_context(
-            SweepRecord.open(
-                options, name, run, preset, config, dataset, store, folder, target, screen.warn
-            )
-        )
-        prepare_on = shown_preparation(options, store, screen)
+    with open_run("ablations", name, config, options, preset, target) as run:
+        screen, dataset, held_out, store = run.screen, run.dataset, run.held_out, run.store
+        folder, record, prepare_on = run.folder, run.record, run.prepare
 
         def measured(
             videos: Dataset, settings: Sequence[Mapping[str, Any]], trained_on: Dataset | None

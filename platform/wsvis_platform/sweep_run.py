@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
-from wsvis.pipeline import check_settings
 from wsvis.types import Dataset
 from wsvis_platform.baselines import Baseline, best_baselines, measure_all
-from wsvis_platform.cluster import start_ray
 from wsvis_platform.config_files import write_config
-from wsvis_platform.console import Screen, shown_path
-from wsvis_platform.doctor import preflight
+from wsvis_platform.console import shown_path
 from wsvis_platform.label_files import write_labels
 from wsvis_platform.measure import Measurement
+from wsvis_platform.open_run import open_run
 from wsvis_platform.options import SweepOptions
-from wsvis_platform.shown_preparation import shown_preparation
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial, best_of, run_trials
-from wsvis_platform.sweep_data import classifier_line, describe, load_both, save_held_out
-from wsvis_platform.sweep_record import BEST, SweepRecord
+from wsvis_platform.sweep_data import classifier_line
+from wsvis_platform.sweep_record import BEST
 from wsvis_platform.sweep_report import (
     result_table,
     score_text,
@@ -64,29 +59,9 @@ def sweep_and_report(
     """
     started = time.monotonic()
     metric, target = options.metric, options.target
-    with contextlib.ExitStack() as stack:
-        screen = stack.enter_context(Screen())
-        dataset, held_out = load_both(config, options, screen)
-        check_settings(config, dataset, [target])
-        output = Path(options.output).resolve()  # Ray and MLflow want absolute paths
-        store = Store(output / "store")
-        title = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
-        folder = output / "sweeps" / title
-        folder.mkdir(parents=True, exist_ok=True)
-        screen.line(f"{dataset.name}: {describe(dataset)}; results go to {shown_path(folder)}")
-        if held_out is not None:
-            save_held_out(config, folder)
-        cluster = stack.enter_context(
-            start_ray(address=options.address or None, num_cpus=options.workers or None)
-        )
-        screen.line(f"{cluster.line()}; {preflight(output)}")
-        record = stack.enter_context(
-            SweepRecord.open(
-                options, name, title, preset, config, dataset, store, folder, target, screen.warn
-            )
-        )
-
-        prepare_on = shown_preparation(options, store, screen)
+    with open_run("sweeps", name, config, options, preset, target) as run:
+        screen, dataset, held_out, store = run.screen, run.dataset, run.held_out, run.store
+        folder, record, prepare_on = run.folder, run.record, run.prepare
         prepare_on(_seeded(config, options), dataset, prepare, None)
 
         with screen.bar("baselines") as bar:

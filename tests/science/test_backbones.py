@@ -204,7 +204,6 @@ def test_download_that_works_fills_the_backbone(monkeypatch):
     assert torch.equal(backbone.stages[0].conv1.weight, net.conv1.weight)  # pyright: ignore
 
 
-@pytest.mark.skipif(not backbone_weights.STANDIN.exists(), reason="stand-in not built yet")
 def test_standin_is_shipped_and_fits():
     backbone = build_backbone("small")
     load_backbone_weights(backbone, "standin")

@@ -1,0 +1,74 @@
+"""What every experiment does before its own work: data, folder, store, Ray and MLflow."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsvis.config import Config
+from wsvis.pipeline import check_settings
+from wsvis.types import Dataset
+from wsvis_platform.cluster import start_ray
+from wsvis_platform.console import Screen, shown_path
+from wsvis_platform.doctor import preflight
+from wsvis_platform.options import RunOptions
+from wsvis_platform.shown_preparation import Prepare, shown_preparation
+from wsvis_platform.store import Store
+from wsvis_platform.sweep_data import describe, load_both, save_held_out
+from wsvis_platform.sweep_record import SweepRecord
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """An experiment under way."""
+
+    screen: Screen
+    dataset: Dataset
+    held_out: Dataset | None
+    store: Store
+    folder: Path
+    """Where its tables, files and pictures go."""
+    record: SweepRecord
+    prepare: Prepare
+
+
+@contextlib.contextmanager
+def open_run(
+    kind: str, name: str, config: Config, options: RunOptions, preset: str, target: str
+) -> Iterator[OpenRun]:
+    """Load the data, check what would fail late, start Ray and the MLflow run; end all of it.
+
+    Args:
+        kind: folder of such experiments below the output: ``sweeps`` or ``ablations``.
+        name: what the experiment is called.
+        config: settings it starts from.
+        options: where and on which machines.
+        preset: the preset's name, for the record.
+        target: quality stage it measures.
+    """
+    with contextlib.ExitStack() as stack:
+        screen = stack.enter_context(Screen())
+        dataset, held_out = load_both(config, options, screen)
+        check_settings(config, dataset, [target])
+        output = Path(options.output).resolve()  # Ray and MLflow want absolute paths
+        store = Store(output / "store")
+        title = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+        folder = output / kind / title
+        folder.mkdir(parents=True, exist_ok=True)
+        screen.line(f"{dataset.name}: {describe(dataset)}; results go to {shown_path(folder)}")
+        if held_out is not None:
+            save_held_out(config, folder)
+        cluster = stack.enter_context(
+            start_ray(address=options.address or None, num_cpus=options.workers or None)
+        )
+        screen.line(f"{cluster.line()}; {preflight(output)}")
+        record = stack.enter_context(
+            SweepRecord.open(
+                options, name, title, preset, config, dataset, store, folder, target, screen.warn
+            )
+        )
+        prepare = shown_preparation(options, store, screen)
+        yield OpenRun(screen, dataset, held_out, store, folder, record, prepare)
