@@ -56,7 +56,7 @@ def main() -> None:
         preset=preset,
         title="Instance pseudo-labels (Table 4).",
         variants=variants,
-        target="pseudo_label_quality",
+        targets=["pseudo_label_quality"],
     )
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from wsvis.config_checks import check_choices, check_range
-from wsvis.detector_config import DetectorConfig, MaskConsistConfig
+from wsvis.detector_config import DetectorConfig, MaskConsistConfig, SelfTrainingConfig
+from wsvis.measure_config import ConsistencyConfig, TrackingConfig
 
 BackboneName = Literal["small", "resnet18", "resnet50", "mobilenet_v2"]
 FlowProviderName = Literal[
@@ -330,6 +331,9 @@ class Config:
     flow_boundary: FlowBoundaryConfig = field(default_factory=FlowBoundaryConfig)
     maskconsist: MaskConsistConfig = field(default_factory=MaskConsistConfig)
     detector: DetectorConfig = field(default_factory=DetectorConfig)
+    self_training: SelfTrainingConfig = field(default_factory=SelfTrainingConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
 
     def __post_init__(self) -> None:
         check_range("seed", self.seed, 0, 2**31 - 1)

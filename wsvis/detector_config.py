@@ -111,3 +111,16 @@ class DetectorConfig:
         check_range("detector.score_threshold", self.score_threshold, 0, 1)
         check_range("detector.nms_threshold", self.nms_threshold, 0, 1)
         check_range("detector.detections", self.detections, 1, 10_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfTrainingConfig:
+    """What a trained detector finds becomes the labels of the next one (paper Sec. 4.2)."""
+
+    score: float = 0.5
+    """Detections of training frames that score less are no labels; the paper names no floor."""
+    frame_classes: bool = True
+    """Only detections of classes that the frame is labelled with; the paper does not say."""
+
+    def __post_init__(self) -> None:
+        check_range("self_training.score", self.score, 0, 1)

@@ -4,12 +4,17 @@
             └─ flow ── motion ─────┴─ ir_labels ── irn ── pseudo_labels ── pseudo_label_quality
 
     frames ── delta_flow ──┐
-    pseudo_labels ─────────┴─ detector ── predictions ── prediction_quality
+    pseudo_labels ─────────┴─ detector ── predictions ──┬─ prediction_quality, consistency
+                                flow ── step_flow ──────┴─ tracks ── track_quality
+
+The last line and the one above it are there three times: on flowIRN's pseudo-labels, on what that
+detector finds (``self_``: self_labels, self_detector, ...), and on the annotated masks
+(``supervised_``: truth_labels, supervised_detector, ...), the upper bound.
 
 A stage says which stages it reads, which settings it depends on and whether it draws random
 numbers. From that follows its key: two runs that agree on all of it share one result, so a sweep
-recomputes only what its parameters change. The same stages run here in a plain loop
-(:func:`run_pipeline`) and sharded over machines in ``wsvis_platform``.
+recomputes only what its parameters change. The same stages run in a plain loop
+(``wsvis/one_machine.py``) and sharded over machines in ``wsvis_platform``.
 """
 
 from __future__ import annotations
@@ -17,22 +22,101 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from wsvis.cam import mask_stages
 from wsvis.config import Config
 from wsvis.config_checks import config_slice
 from wsvis.data import stages as data_stages
-from wsvis.errors import InputError
 from wsvis.evaluation import stages as evaluation_stages
 from wsvis.flow import stages as flow_stages
-from wsvis.payload import Payload
 from wsvis.seeds import stage_seed
 from wsvis.stage import Stage, later
-from wsvis.types import Dataset, Report
+from wsvis.types import Dataset
 
 _CAM, _IRN, _DETECTORS = "wsvis.cam.stages", "wsvis.irn.stages", "wsvis.detectors.stages"
+_LABELS, _TRACKS = "wsvis.detectors.labels", "wsvis.tracking.stages"
 _FCAM = ("fcam.amplification", "fcam.percentile", "fcam.floor")
+
+
+def _detected(prefix: str, labels: str) -> tuple[Stage, ...]:
+    """A detector trained on the labels of a stage, what it finds, and how good that is."""
+    detector, predictions, tracks = (f"{prefix}{n}" for n in ("detector", "predictions", "tracks"))
+    return (
+        # Mask R-CNN on frame pairs, labels made consistent along the flow between (MaskConsist)
+        Stage(
+            detector,
+            1,
+            ("frames", "classifier", labels, "delta_flow"),
+            (
+                "maskconsist",
+                "detector.backend",
+                "detector.backbone",
+                "detector.weights",
+                "detector.frozen_stages",
+                "detector.steps",
+                "detector.pairs",
+                "detector.optimiser",
+                "detector.learning_rate",
+                "detector.backbone_rate_factor",
+                "detector.momentum",
+                "detector.weight_decay",
+                "detector.schedule",
+                "detector.warm_up",
+                "detector.clip_norm",
+                "detector.short_sides",
+                "detector.mirror",
+                "detector.label_score",
+                "detector.empty_as_background",
+                "classifier.normalisation",
+                "classifier.stride_two_padding",
+            ),
+            seeded=True,
+            whole=partial(later(_DETECTORS, "detector"), labels=labels),
+        ),
+        Stage(
+            predictions,
+            1,
+            ("frames", detector),
+            (
+                "detector.infer_short_side",
+                "detector.score_threshold",
+                "detector.nms_threshold",
+                "detector.detections",
+            ),
+            per_video=partial(later(_DETECTORS, "predictions"), detector=detector),
+        ),
+        Stage(
+            f"{prefix}prediction_quality",
+            2,
+            (predictions,),
+            (),
+            whole=evaluation_stages.quality_of(predictions),
+        ),
+        Stage(
+            tracks,
+            1,
+            (predictions, "step_flow"),
+            ("tracking",),
+            per_video=partial(later(_TRACKS, "tracks"), detections=predictions),
+        ),
+        Stage(
+            f"{prefix}track_quality",
+            1,
+            (tracks,),
+            (),
+            whole=evaluation_stages.track_quality_of(tracks),
+        ),
+        Stage(
+            f"{prefix}consistency",
+            1,
+            (predictions, "step_flow"),
+            ("consistency",),
+            whole=evaluation_stages.consistency_of(predictions),
+        ),
+    )
+
 
 STAGES: tuple[Stage, ...] = (
     # every frame decodes at the size the data set says; a video that fails is out from here on
@@ -115,7 +199,7 @@ STAGES: tuple[Stage, ...] = (
         ),
         per_video=later(_IRN, "pseudo_labels"),
     ),
-    # Mask R-CNN on frame pairs, its labels made consistent along the flow between (MaskConsist)
+    # between the two frames of a pair that a detector learns from
     Stage(
         "delta_flow",
         1,
@@ -129,48 +213,32 @@ STAGES: tuple[Stage, ...] = (
         ),
         per_video=flow_stages.delta_flow,
     ),
+    # along which masks are followed from one listed frame to the next
     Stage(
-        "detector",
+        "step_flow",
         1,
-        ("frames", "classifier", "pseudo_labels", "delta_flow"),
-        (
-            "maskconsist",
-            "detector.backend",
-            "detector.backbone",
-            "detector.weights",
-            "detector.frozen_stages",
-            "detector.steps",
-            "detector.pairs",
-            "detector.optimiser",
-            "detector.learning_rate",
-            "detector.backbone_rate_factor",
-            "detector.momentum",
-            "detector.weight_decay",
-            "detector.schedule",
-            "detector.warm_up",
-            "detector.clip_norm",
-            "detector.short_sides",
-            "detector.mirror",
-            "detector.label_score",
-            "detector.empty_as_background",
-            "classifier.normalisation",
-            "classifier.stride_two_padding",
-        ),
-        seeded=True,
-        whole=later(_DETECTORS, "detector"),
+        ("frames", "flow"),
+        ("flow.provider", "flow.weights", "flow.long_side", "flow.stored_stride"),
+        per_video=flow_stages.step_flow,
     ),
+    *_detected("", "pseudo_labels"),
     Stage(
-        "predictions",
+        "self_labels",
         1,
-        ("frames", "detector"),
-        (
-            "detector.infer_short_side",
-            "detector.score_threshold",
-            "detector.nms_threshold",
-            "detector.detections",
-        ),
-        per_video=later(_DETECTORS, "predictions"),
+        ("predictions",),
+        ("self_training",),
+        per_video=later(_LABELS, "self_labels"),
     ),
+    *_detected("self_", "self_labels"),
+    Stage(
+        "truth_labels",
+        1,
+        ("frames",),
+        (),
+        sees_truth=True,
+        per_video=later(_LABELS, "truth_labels"),
+    ),
+    *_detected("supervised_", "truth_labels"),
     # the two baselines every sweep is held against
     Stage(
         "cam_masks",
@@ -188,36 +256,32 @@ STAGES: tuple[Stage, ...] = (
     ),
     Stage(
         "pseudo_label_quality",
-        1,
+        2,
         ("pseudo_labels",),
         (),
         whole=evaluation_stages.quality_of("pseudo_labels"),
     ),
     Stage(
-        "prediction_quality",
-        1,
-        ("predictions",),
-        (),
-        whole=evaluation_stages.quality_of("predictions"),
-    ),
-    Stage(
         "pseudo_mask_quality",
-        1,
+        2,
         ("pseudo_masks",),
         (),
         whole=evaluation_stages.quality_of("pseudo_masks"),
     ),
-    Stage("cam_quality", 1, ("cam_masks",), (), whole=evaluation_stages.quality_of("cam_masks")),
+    Stage("cam_quality", 2, ("cam_masks",), (), whole=evaluation_stages.quality_of("cam_masks")),
     Stage(
         "motion_quality",
-        1,
+        2,
         ("motion_masks",),
         (),
         whole=evaluation_stages.quality_of("motion_masks"),
     ),
 )
 BY_NAME = {stage.name: stage for stage in STAGES}
-_TRAINED = frozenset({"classifier", "irn", "detector"})
+DETECTORS = frozenset({"detector", "self_detector", "supervised_detector"})
+"""The stages that train one."""
+TRAINED = frozenset({"classifier", "irn"}) | DETECTORS
+"""The stages that train a network."""
 
 
 def needed(targets: Iterable[str], given: Iterable[str] = ()) -> list[Stage]:
@@ -265,71 +329,6 @@ def trained_networks(
     """
     if trained_on is None:
         return {}
-    trained = [stage.name for stage in needed(targets) if stage.name in _TRAINED]
+    trained = [stage.name for stage in needed(targets) if stage.name in TRAINED]
     keys = stage_keys(config, trained_on, trained)
     return {name: keys[name] for name in trained}
-
-
-def check_settings(config: Config, dataset: Dataset, targets: Iterable[str] = ()) -> None:
-    """Try what would otherwise fail minutes into a run: weights files and flow providers.
-
-    Args:
-        config: the whole run's settings.
-        dataset: gives the class names.
-        targets: what will be asked for; a detector is only tried where one is needed.
-
-    Raises:
-        InputError: a file is absent or of another architecture.
-    """
-    flow_stages.flow(config, {})
-    later(_CAM, "initial_classifier")(config, dataset)
-    if any(stage.name == "detector" for stage in needed(targets)):
-        later(_DETECTORS, "check_initial")(config, dataset)
-
-
-class _InMemory:
-    """Results of a run that keeps everything in memory."""
-
-    def __init__(self) -> None:
-        self.wholes: dict[str, Payload] = {}
-        self.videos: dict[str, dict[str, Payload]] = {}
-
-    def whole(self, stage: str) -> Payload:
-        return self.wholes[stage]
-
-    def video(self, stage: str, video_id: str) -> Payload | None:
-        return self.videos[stage].get(video_id)
-
-
-def run_pipeline(
-    config: Config, dataset: Dataset, targets: Iterable[str], report: Report | None = None
-) -> Mapping[str, Payload | dict[str, Payload]]:
-    """All stages in this process, results in memory: for small data, notebooks and tests.
-
-    Returns:
-        Stage name -> payload, or -> {video id: payload}. A video that cannot be read is left out.
-    """
-    memory = _InMemory()
-    for stage in needed(targets):
-        if stage.whole is not None:
-            memory.wholes[stage.name] = stage.whole(config, dataset, memory, report)
-            continue
-        assert stage.per_video is not None
-        process = stage.per_video(
-            config, {name: memory.wholes[name] for name in stage.inputs if name in memory.wholes}
-        )
-        done: dict[str, Payload] = {}
-        for video in dataset.videos:
-            inputs = {
-                name: memory.video(name, video.id)
-                for name in stage.inputs
-                if BY_NAME[name].per_video
-            }
-            if any(payload is None for payload in inputs.values()):
-                continue
-            try:
-                done[video.id] = process(video, inputs)  # pyright: ignore[reportArgumentType]
-            except InputError:
-                continue
-        memory.videos[stage.name] = done
-    return {**memory.wholes, **memory.videos}

@@ -39,6 +39,8 @@ class Stage:
     settings: tuple[str, ...]
     """Dotted names (a leaf or a group) the result depends on."""
     seeded: bool = False
+    sees_truth: bool = False
+    """Per video: the annotated masks are there too (for upper bounds); else they are taken away."""
     per_video: Callable[[Config, Mapping[str, Payload]], Process] | None = None
     """Called once per worker with the whole-data-set inputs (a network is loaded once)."""
     whole: Callable[[Config, Dataset, Inputs, Report | None], Payload] | None = None
@@ -47,7 +49,7 @@ class Stage:
 def later(module: str, name: str) -> Callable[..., Any]:
     """A function imported at its first call: workers that need no network load no torch."""
 
-    def call(*arguments: Any) -> Any:
-        return getattr(import_module(module), name)(*arguments)
+    def call(*arguments: Any, **named: Any) -> Any:
+        return getattr(import_module(module), name)(*arguments, **named)
 
     return call

@@ -23,9 +23,19 @@ from wsvis_platform.measure import Measurement
 from wsvis_platform.open_run import open_run
 from wsvis_platform.options import AblationOptions
 from wsvis_platform.sweep_data import describe
-from wsvis_platform.tables import Row, latex_table, markdown_table, table_cells, traced_rows
+from wsvis_platform.tables import (
+    Columns,
+    Row,
+    latex_table,
+    markdown_table,
+    table_cells,
+    traced_rows,
+)
 
 THRESHOLD = "ir_labels.foreground_threshold"
+
+_Setting = tuple[Sequence[str], Mapping[str, Any]]
+"""Quality stages, and the settings they are measured under."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,10 @@ class Variant:
     overrides: Mapping[str, Any]
     paper: Mapping[str, float] = field(default_factory=dict)
     """Column -> the paper's number in points."""
+    targets: tuple[str, ...] = ()
+    """Quality stages that measure this row; empty: those of the ablation."""
+    against: str = ""
+    """Name of the row that it is compared with; empty: the first."""
 
 
 def ablation_and_report(
@@ -46,7 +60,8 @@ def ablation_and_report(
     preset: str,
     title: str,
     variants: Sequence[Variant],
-    target: str,
+    targets: Sequence[str],
+    tables: Sequence[Columns] = (Columns(),),
 ) -> list[Row]:
     """Measure every variant and leave tables, pictures and MLflow runs.
 
@@ -55,52 +70,62 @@ def ablation_and_report(
         config: settings that the variants change.
         options: seeds, where, on which machines.
         preset: the preset's name, for the record.
-        title: of the table.
-        variants: the first is what the others are compared with.
-        target: quality stage that measures them.
+        title: first words of the caption.
+        variants: the first is what the others are compared with, unless they say otherwise.
+        targets: quality stages that measure them, the first drawn in pictures.
+        tables: what each table shows of the rows.
     """
     started = time.monotonic()
-    with open_run("ablations", name, config, options, preset, target) as run:
+    of_each = [tuple(variant.targets or targets) for variant in variants]
+    every = list(dict.fromkeys(target for some in of_each for target in some))
+    with open_run("ablations", name, config, options, preset, every) as run:
         screen, dataset, held_out, store = run.screen, run.dataset, run.held_out, run.store
         folder, record, prepare_on = run.folder, run.record, run.prepare
 
         def measured(
-            videos: Dataset, settings: Sequence[Mapping[str, Any]], trained_on: Dataset | None
+            videos: Dataset, rows: Sequence[_Setting], trained_on: Dataset | None
         ) -> list[Measurement]:
-            whole = [
-                with_overrides(replace(config, seed=seed), overrides)
-                for overrides in settings
-                for seed in options.seeds
-            ]
-            prepare_on(whole, videos, [target], trained_on)
-            rows = [(target, overrides) for overrides in settings]
+            groups: dict[tuple[str, ...], list[Config]] = {}
+            for wanted, overrides in rows:
+                groups.setdefault(tuple(wanted), []).extend(
+                    with_overrides(replace(config, seed=seed), overrides) for seed in options.seeds
+                )
+            for wanted, whole in groups.items():
+                prepare_on(whole, videos, wanted, trained_on)
             return measure_all(config, rows, options.seeds, videos, store, trained_on=trained_on)
 
-        choices = [
-            {**variant.overrides, THRESHOLD: threshold}
-            for variant in variants
-            for threshold in options.thresholds
-        ] or [dict(variant.overrides) for variant in variants]
+        thresholds = [{THRESHOLD: threshold} for threshold in options.thresholds] or [{}]
+        choices: list[_Setting] = [
+            (wanted, {**variant.overrides, **threshold})
+            for variant, wanted in zip(variants, of_each, strict=True)
+            for threshold in thresholds
+        ]
         found = measured(dataset, choices, None)
         best = _best_of_each(found, len(variants))
         others: Sequence[Measurement | None] = [None] * len(best)
         if held_out is not None:
-            others = measured(held_out, [each.overrides for each in best], dataset)
+            chosen = [(w, each.overrides) for w, each in zip(of_each, best, strict=True)]
+            others = measured(held_out, chosen, dataset)
 
         rows = [
-            Row(variant.name, each, other, variant.paper)
+            Row(variant.name, each, other, variant.paper, variant.against)
             for variant, each, other in zip(variants, best, others, strict=True)
         ]
-        caption = _caption(title, dataset, held_out, options)
-        files = _write(folder, rows, found, caption)
-        if target == "pseudo_label_quality":
+        caption = _caption(title, dataset, held_out, options, variants)
+        files = _write(folder, rows, found, caption, tables)
+        if "pseudo_label_quality" in every:
             for row in rows:
                 name = re.sub(r"\W+", "_", row.name).strip("_")
                 files += write_labels(folder, name, row.found, dataset, store)
         record.results(
-            [(r.name, target, r.found, r.held_out) for r in rows], [], "", ("", ""), files
+            [(r.name, w[0], r.found, r.held_out) for r, w in zip(rows, of_each, strict=True)],
+            [],
+            "",
+            ("", ""),
+            files,
         )
-        screen.show(_shown_table(caption, rows))
+        for table in tables:
+            screen.show(_shown_table(_titled(table, caption), rows, table))
         screen.line(f"tables (Markdown, LaTeX, JSON) and pictures: {shown_path(folder)}")
         screen.line(f"browse: {record.browse()}")
         screen.line(f"took {time.monotonic() - started:.0f} s")
@@ -120,12 +145,18 @@ def _best_of_each(found: Sequence[Measurement], variants: int) -> list[Measureme
 
 
 def _caption(
-    title: str, dataset: Dataset, held_out: Dataset | None, options: AblationOptions
+    title: str,
+    dataset: Dataset,
+    held_out: Dataset | None,
+    options: AblationOptions,
+    variants: Sequence[Variant],
 ) -> str:
     seeds = ", ".join(map(str, options.seeds))
     text = f"{title} {dataset.name}: {describe(dataset)}; seeds {seeds}"
     if len(options.seeds) > 1:
         text += "; mean ± standard deviation; gain and p (paired t-test) against the first row"
+        pairs = [f"of {v.name!r} against {v.against!r}" for v in variants if v.against]
+        text += "".join(f", {pair}" for pair in pairs)
     if options.thresholds:
         chosen = ", ".join(f"{t:g}" for t in options.thresholds)
         text += f"; each row at its best foreground threshold of {chosen} on these frames"
@@ -134,20 +165,32 @@ def _caption(
     return text + "."
 
 
+def _titled(table: Columns, caption: str) -> str:
+    return f"{table.title} {caption}".strip()
+
+
 def _write(
-    folder: Path, rows: Sequence[Row], found: Sequence[Measurement], caption: str
+    folder: Path,
+    rows: Sequence[Row],
+    found: Sequence[Measurement],
+    caption: str,
+    tables: Sequence[Columns],
 ) -> list[Path]:
-    table, latex, trace = (folder / f"table.{kind}" for kind in ("md", "tex", "json"))
-    write_text(table, markdown_table(rows, caption))
-    write_text(latex, latex_table(rows, caption))
+    files: list[Path] = []
+    for table in tables:
+        files += [folder / f"{table.name}.md", folder / f"{table.name}.tex"]
+        titled = _titled(table, caption)
+        write_text(files[-2], markdown_table(rows, titled, table))
+        write_text(files[-1], latex_table(rows, titled, table))
+    trace = folder / "table.json"
     tried = [{"settings": each.overrides, "per_seed": each.per_seed} for each in found]
     whole = {"caption": caption, "rows": traced_rows(rows), "tried": tried}
     write_text(trace, json.dumps(whole, indent=1) + "\n")
-    return [table, latex, trace]
+    return [*files, trace]
 
 
-def _shown_table(caption: str, rows: Sequence[Row]) -> Table:
-    heads, cells = table_cells(rows)
+def _shown_table(caption: str, rows: Sequence[Row], columns: Columns) -> Table:
+    heads, cells = table_cells(rows, columns)
     table = Table(title=caption, title_justify="left")
     for number, head in enumerate(heads):
         table.add_column(head, justify="right" if number else "left")

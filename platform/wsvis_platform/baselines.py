@@ -42,16 +42,16 @@ def _measure_remotely(
     seeds: Sequence[int],
     dataset: Dataset,
     root: str,
-    target: str,
+    targets: Sequence[str],
     trained_on: Dataset | None,
 ) -> Measurement:
     limit_threads(1)
-    return measure(base, overrides, seeds, dataset, Store(root), target, trained_on=trained_on)
+    return measure(base, overrides, seeds, dataset, Store(root), targets, trained_on=trained_on)
 
 
 def measure_all(
     base: Config,
-    settings: Sequence[tuple[str, Mapping[str, Any]]],
+    settings: Sequence[tuple[Sequence[str], Mapping[str, Any]]],
     seeds: Sequence[int],
     dataset: Dataset,
     store: Store,
@@ -60,12 +60,12 @@ def measure_all(
     gpus: float = 0.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Measurement]:
-    """Measure many (target, overrides) at once, a seed of one per CPU, in the order given."""
+    """Measure many (targets, overrides) at once, a seed of one per CPU, in the order given."""
     shared = ray.put(dataset)
     trained = ray.put(trained_on)
     tasks = [
         _measure_remotely.options(num_gpus=gpus).remote(
-            base, dict(o), (seed,), shared, str(store.root), t, trained
+            base, dict(o), (seed,), shared, str(store.root), tuple(t), trained
         )
         for t, o in settings
         for seed in seeds
@@ -91,7 +91,7 @@ def best_baselines(
     """Each baseline at the setting that serves it best on these videos."""
     rows = [(each, overrides) for each in baselines for overrides in each.settings()]
     found = measure_all(
-        base, [(each.target, o) for each, o in rows], seeds, dataset, store, progress=progress
+        base, [((each.target,), o) for each, o in rows], seeds, dataset, store, progress=progress
     )
     best: dict[str, Measurement] = {}
     for (each, _), measurement in zip(rows, found, strict=True):

@@ -34,7 +34,9 @@ from wsvis_platform.materialise import Runner
 from wsvis_platform.store import Store
 from wsvis_platform.video_worker import Row, Task, VideoWorkers
 
-_NETWORK_STAGES = frozenset({"cam", "pseudo_labels", "predictions"})
+_NETWORK_STAGES = frozenset(
+    {"cam", "pseudo_labels", "predictions", "self_predictions", "supervised_predictions"}
+)
 LARGEST_BLOCK = 16
 """Videos that travel together. A worker waits some 0.15 s for its next block (with blocks of 4 that
 took flow extraction from 88 to 81 % of what the cores can do); progress is told block by block."""

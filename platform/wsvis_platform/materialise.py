@@ -197,9 +197,9 @@ class Materialiser:
             if video.id not in usable:
                 reason = _why_unusable(stage, video.id, self.store, keys)
                 self.store.quarantine(stage.name, key, video.id, reason)
-        # annotations are for measuring only: the methods never see them
+        # annotations are for measuring and for upper bounds: the methods never see them
         return [
-            Task(config, keys, replace(video, instances=None))
+            Task(config, keys, video if stage.sees_truth else replace(video, instances=None))
             for video in dataset.videos
             if video.id in usable and video.id not in have
         ]

@@ -17,6 +17,10 @@ from wsvis_platform.materialise import Materialiser, Outcome
 from wsvis_platform.store import Store
 
 METRICS = ("ap50", "ap25", "miou")
+"""What every sweep and table shows unless it says otherwise."""
+
+_COUNTS = frozenset({"frames", "videos", "pairs"})
+"""Numbers of a quality stage that say how much was measured, not how good it is."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +40,19 @@ class Measurement:
 
     def mean(self, metric: str) -> float:
         """Mean over seeds; NaN when any seed has none."""
-        return float(np.mean([row[metric] for row in self.per_seed])) if self.per_seed else math.nan
+        values = [row.get(metric, math.nan) for row in self.per_seed]
+        return float(np.mean(values)) if values else math.nan
 
     def std(self, metric: str) -> float:
         """Sample standard deviation over seeds; NaN with fewer than two."""
         if len(self.per_seed) < 2:
             return math.nan
-        return float(np.std([row[metric] for row in self.per_seed], ddof=1))
+        return float(np.std([row.get(metric, math.nan) for row in self.per_seed], ddof=1))
 
     def summary(self) -> dict[str, float]:
         """``<metric>_mean`` and ``<metric>_std`` of every metric."""
         out: dict[str, float] = {}
-        for metric in METRICS:
+        for metric in dict.fromkeys((*METRICS, *(name for row in self.per_seed for name in row))):
             out[f"{metric}_mean"], out[f"{metric}_std"] = self.mean(metric), self.std(metric)
         return out
 
@@ -58,12 +63,12 @@ def measure(
     seeds: Sequence[int],
     dataset: Dataset,
     store: Store,
-    target: str,
+    targets: Sequence[str],
     *,
     trained_on: Dataset | None = None,
     tell: Callable[[Measurement], None] | None = None,
 ) -> Measurement:
-    """Bring ``target`` (a quality stage) into the store for every seed and read its scores.
+    """Bring ``targets`` (quality stages) into the store for every seed and read their scores.
 
     Args:
         base: settings; ``overrides`` (dotted names) are laid over them.
@@ -71,7 +76,7 @@ def measure(
         seeds: one whole run each.
         dataset: the videos to measure on.
         store: where results are shared.
-        target: a stage whose result holds the metrics.
+        targets: stages whose results hold the metrics; no two of one name.
         trained_on: take the networks trained on these videos instead of training on ``dataset``.
         tell: hears the measurement so far after each seed.
     """
@@ -83,12 +88,15 @@ def measure(
     result = Measurement(dict(overrides), (), [])
     for seed in seeds:
         config = with_overrides(replace(base, seed=seed), overrides)
-        given = trained_networks(config, [target], trained_on)
+        given = trained_networks(config, targets, trained_on)
         outcomes: list[Outcome]
-        these, outcomes = Materialiser(store).ensure(config, dataset, [target], given)
-        payload = store.read(target, these[target])
-        done.append({name: _number(payload.data[name]) for name in METRICS})
-        coverage = min(coverage, payload.data["videos"] / max(len(dataset.videos), 1))
+        these, outcomes = Materialiser(store).ensure(config, dataset, targets, given)
+        scores: dict[str, float] = {}
+        for target in targets:
+            data = store.read(target, these[target]).data
+            scores.update({k: _number(v) for k, v in data.items() if k not in _COUNTS})
+            coverage = min(coverage, data["videos"] / max(len(dataset.videos), 1))
+        done.append(scores)
         keys.append(these)
         for outcome in outcomes:
             (computed if outcome.status == "computed" else reused)[outcome.stage] = None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsvis.config import Config
-from wsvis.pipeline import check_settings
+from wsvis.one_machine import check_settings
 from wsvis.types import Dataset
 from wsvis_platform.cluster import start_ray
 from wsvis_platform.console import Screen, shown_path
@@ -37,7 +37,12 @@ class OpenRun:
 
 @contextlib.contextmanager
 def open_run(
-    kind: str, name: str, config: Config, options: RunOptions, preset: str, target: str
+    kind: str,
+    name: str,
+    config: Config,
+    options: RunOptions,
+    preset: str,
+    targets: Sequence[str],
 ) -> Iterator[OpenRun]:
     """Load the data, check what would fail late, start Ray and the MLflow run; end all of it.
 
@@ -47,14 +52,15 @@ def open_run(
         config: settings it starts from.
         options: where and on which machines.
         preset: the preset's name, for the record.
-        target: quality stage it measures.
+        targets: quality stages it measures, the one of its pictures first.
     """
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(Screen())
         dataset, held_out = load_both(config, options, screen)
-        check_settings(config, dataset, [target])
+        check_settings(config, dataset, targets)
         output = Path(options.output).resolve()  # Ray and MLflow want absolute paths
         store = Store(output / "store")
+        target = targets[0]
         title = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         folder = output / kind / title
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +73,16 @@ def open_run(
         screen.line(f"{cluster.line()}; {preflight(output)}")
         record = stack.enter_context(
             SweepRecord.open(
-                options, name, title, preset, config, dataset, store, folder, target, screen.warn
+                options,
+                name,
+                title,
+                preset,
+                config,
+                dataset,
+                store,
+                folder,
+                target,
+                screen.warn,
             )
         )
         prepare = shown_preparation(options, store, screen)

@@ -79,7 +79,7 @@ def _run_trial(
             }
         )
 
-    measure(base, overrides, seeds, dataset, Store(root), target, tell=tell)
+    measure(base, overrides, seeds, dataset, Store(root), [target], tell=tell)
 
 
 class _Listener(tune.Callback):

@@ -18,7 +18,8 @@ from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
 from wsvis.pipeline import BY_NAME
 from wsvis.types import Dataset
-from wsvis_platform.measure import METRICS, Measurement
+from wsvis_platform.curves import training_curves
+from wsvis_platform.measure import Measurement
 from wsvis_platform.options import RunOptions, SweepOptions
 from wsvis_platform.pictures import chosen_frames, setting_strips
 from wsvis_platform.store import Store
@@ -157,14 +158,14 @@ class SweepRecord:
         if other is not None:
             metrics.update({f"held_out_{k}": v for k, v in other.summary().items()})
         strip = self._strip(name, target, config, found)
-        per_seed = [{metric: row[metric] for metric in METRICS} for row in found.per_seed]
+        curves = training_curves(self.store, found)
         self.tracker.log_trial(
             self.parent,
             name,
             identity,
             params=flatten(config),
             metrics=_finite(metrics),
-            series=[(step, _finite(row)) for step, row in enumerate(per_seed)],
+            series=[(n, _finite(row)) for n, row in enumerate(found.per_seed)] + curves,
             tags={
                 "quality_stage": target,
                 "pruned": str(pruned).lower(),

@@ -59,7 +59,7 @@ def sweep_and_report(
     """
     started = time.monotonic()
     metric, target = options.metric, options.target
-    with open_run("sweeps", name, config, options, preset, target) as run:
+    with open_run("sweeps", name, config, options, preset, [target]) as run:
         screen, dataset, held_out, store = run.screen, run.dataset, run.held_out, run.store
         folder, record, prepare_on = run.folder, run.record, run.prepare
         prepare_on(_seeded(config, options), dataset, prepare, None)
@@ -100,7 +100,7 @@ def sweep_and_report(
             with screen.bar("held-out clips") as bar:
                 measured = measure_all(
                     config,
-                    [(where, found.overrides) for _, where, found in rows],
+                    [((where,), found.overrides) for _, where, found in rows],
                     options.seeds,
                     held_out,
                     store,
@@ -167,7 +167,7 @@ def _rows(
             name: flatten(config)[name] for name in next(iter(fixed.values()), {})
         }
     measured = measure_all(
-        config, [(target, o) for o in settings.values()], options.seeds, dataset, store
+        config, [((target,), o) for o in settings.values()], options.seeds, dataset, store
     )
     rows += [(name, target, found) for name, found in zip(settings, measured, strict=True)]
     if winner is not None:

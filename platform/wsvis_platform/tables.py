@@ -1,4 +1,4 @@
-"""Result tables: mean ± std over seeds, a paired test against the first row, the paper's numbers.
+"""Result tables: mean ± std over seeds, paired tests against another row, the paper's numbers.
 
 One list of rows gives Markdown for people, LaTeX for papers, and JSON in which every cell names the
 stored results behind it.
@@ -9,13 +9,48 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from wsvis_platform.measure import METRICS, Measurement
 
-HEADS = {"ap50": "AP50", "ap25": "AP25", "miou": "mIoU"}
+HEADS = {
+    "ap50": "AP50",
+    "ap25": "AP25",
+    "ap75": "AP75",
+    "miou": "mIoU",
+    "instances_per_frame": "instances per frame",
+    "video_ap": "video AP",
+    "video_ap50": "video AP50",
+    "video_ap75": "video AP75",
+    "video_ar1": "AR1",
+    "video_ar10": "AR10",
+    "tc": "TC",
+}
+_PLAIN = frozenset({"instances_per_frame"})
+"""Metrics that are no share: shown as they are, not in points."""
+
+
+Side = Literal["training", "held-out"]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a table shows of each row."""
+
+    metrics: tuple[str, ...] = METRICS
+    gains: tuple[str, ...] = ("ap50",)
+    """Metrics that get the difference to another row and its p beside them."""
+    sides: tuple[Side, ...] = ("training", "held-out")
+    """Which clips, in order; held-out ones only where there are some. The first is what the table
+    is about: its columns carry no name."""
+    paper: tuple[str, ...] | None = None
+    """Which of the paper's columns; ``None``: all."""
+    name: str = "table"
+    """Of its files."""
+    title: str = ""
+    """Above the caption that all tables of a run share."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +62,8 @@ class Row:
     held_out: Measurement | None = None
     paper: Mapping[str, float] = field(default_factory=dict)
     """Column -> the paper's own number, in points."""
+    against: str = ""
+    """Name of the row that it is compared with; empty: the first."""
 
 
 @dataclass(frozen=True)
@@ -57,66 +94,105 @@ def paired_difference(
             f"one covers {found.coverage:.1%} of the videos, the other {reference.coverage:.1%}"
         )
     each = np.array(
-        [a[metric] - b[metric] for a, b in zip(found.per_seed, reference.per_seed, strict=True)]
+        [
+            a.get(metric, math.nan) - b.get(metric, math.nan)
+            for a, b in zip(found.per_seed, reference.per_seed, strict=True)
+        ]
     )
     if len(each) < 2:
         return Difference(float(each.mean()), math.nan, math.nan)
     std = float(each.std(ddof=1))
-    if std == 0:
-        return Difference(float(each.mean()), 0.0, math.nan)
+    if std == 0 or math.isnan(std):
+        return Difference(float(each.mean()), std, math.nan)
     from scipy.stats import t
 
     statistic = each.mean() / (std / math.sqrt(len(each)))
     return Difference(float(each.mean()), std, float(2 * t.sf(abs(statistic), len(each) - 1)))
 
 
-def table_cells(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def table_cells(
+    rows: Sequence[Row], columns: Columns | None = None
+) -> tuple[list[str], list[list[str]]]:
     """Column heads and the text of every cell; scores in points (0..100)."""
+    columns = columns or Columns()
+    there: list[Side] = ["training", *(["held-out"] if any(r.held_out for r in rows) else [])]
+    sides: list[Side] = [side for side in columns.sides if side in there] or there[:1]
     papers = list(dict.fromkeys(column for row in rows for column in row.paper))
-    held_out = any(row.held_out for row in rows)
-    heads = ["", *[HEADS[metric] for metric in METRICS]]
-    several = len(rows[0].found.seeds) > 1
-    heads += ["AP50 gain", "p"] if several else ["AP50 gain"]
-    if held_out:
-        heads += [f"held-out {HEADS[metric]}" for metric in METRICS]
+    if columns.paper is not None:
+        papers = [column for column in papers if column in columns.paper]
+    heads = [""]
+    for side in sides:
+        # the side that comes first is what the table is about; the other is named
+        note = "" if side == sides[0] else f"{side} "
+        heads += [note + head for head in _side_heads(columns, len(rows[0].found.seeds) > 1)]
     heads += [f"paper, {column}" for column in papers]
     cells = []
-    for number, row in enumerate(rows):
-        line = [row.name, *[points(row.found, metric) for metric in METRICS]]
-        if number == 0:
-            line += ["", ""] if several else [""]
-        else:
-            gain = paired_difference(row.found, rows[0].found)
-            spread = "" if math.isnan(gain.std) else f" ± {100 * gain.std:.1f}"
-            line.append(f"{100 * gain.mean:+.1f}{spread}")
-            if several:
-                line.append("" if math.isnan(gain.p) else f"{gain.p:.3f}")
-        if held_out:
-            line += [points(row.held_out, metric) if row.held_out else "" for metric in METRICS]
+    for row in rows:
+        line = [row.name]
+        for side in sides:
+            line += _side_cells(row, rows, columns, side)
         line += [f"{row.paper[c]:.2f}" if c in row.paper else "" for c in papers]
         cells.append(line)
     return heads, cells
 
 
+def _side_heads(columns: Columns, several: bool) -> list[str]:
+    heads = [HEADS[metric] for metric in columns.metrics]
+    for metric in columns.gains:
+        name = HEADS[metric]
+        p = "p" if len(columns.gains) == 1 else f"p of {name}"
+        heads += [f"{name} gain", p] if several else [f"{name} gain"]
+    return heads
+
+
+def _side_cells(row: Row, rows: Sequence[Row], columns: Columns, side: Side) -> list[str]:
+    """One row's scores on the training clips or on the held-out ones, then its gains."""
+
+    def of(each: Row) -> Measurement | None:
+        return each.found if side == "training" else each.held_out
+
+    found, reference = of(row), of(_reference(row, rows))
+    several = len(rows[0].found.seeds) > 1
+    cells = [points(found, metric) if found else "" for metric in columns.metrics]
+    for metric in columns.gains:
+        if found is None or reference is None or found is reference:
+            cells += ["", ""] if several else [""]
+            continue
+        gain = paired_difference(found, reference, metric)
+        spread = "" if math.isnan(gain.std) else f" ± {100 * gain.std:.1f}"
+        cells.append("n/a" if math.isnan(gain.mean) else f"{100 * gain.mean:+.1f}{spread}")
+        if several:
+            cells.append("" if math.isnan(gain.p) else f"{gain.p:.3f}")
+    return cells
+
+
+def _reference(row: Row, rows: Sequence[Row]) -> Row:
+    if not row.against:
+        return rows[0]
+    return next(each for each in rows if each.name == row.against)
+
+
 def points(found: Measurement, metric: str) -> str:
     """Mean ± standard deviation in points, or n/a."""
-    mean, std = 100 * found.mean(metric), 100 * found.std(metric)
+    scale = 1 if metric in _PLAIN else 100
+    digits = 2 if metric in _PLAIN else 1
+    mean, std = scale * found.mean(metric), scale * found.std(metric)
     if math.isnan(mean):
         return "n/a"
-    return f"{mean:.1f}" if math.isnan(std) else f"{mean:.1f} ± {std:.1f}"
+    return f"{mean:.{digits}f}" + ("" if math.isnan(std) else f" ± {std:.{digits}f}")
 
 
-def markdown_table(rows: Sequence[Row], caption: str) -> str:
+def markdown_table(rows: Sequence[Row], caption: str, columns: Columns | None = None) -> str:
     """The table as Markdown, its caption below."""
-    heads, cells = table_cells(rows)
+    heads, cells = table_cells(rows, columns)
     lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
     lines += ["| " + " | ".join(line) + " |" for line in cells]
     return "\n".join([*lines, "", caption, ""])
 
 
-def latex_table(rows: Sequence[Row], caption: str) -> str:
+def latex_table(rows: Sequence[Row], caption: str, columns: Columns | None = None) -> str:
     """The table for a paper; needs the package booktabs."""
-    heads, cells = table_cells(rows)
+    heads, cells = table_cells(rows, columns)
     body = [" & ".join(_latex(text) for text in line) + r" \\" for line in cells]
     return "\n".join(
         [
@@ -145,6 +221,7 @@ def traced_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
             {
                 "name": row.name,
                 "paper": dict(row.paper),
+                "compared_with": _reference(row, rows).name,
                 **{
                     side: {
                         "settings": found.overrides,

@@ -75,7 +75,7 @@ def rows(output):
             Variant("IRN", {"fcam.amplification": 1.0, **NO_BOUND}, {"YTVIS": 25.42}),
             Variant("flowIRN", {}, {"YTVIS": 28.45}),
         ],
-        target="pseudo_label_quality",
+        targets=["pseudo_label_quality"],
     )
 
 

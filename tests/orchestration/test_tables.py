@@ -6,6 +6,7 @@ import pytest
 
 from wsvis_platform.measure import Measurement, merged
 from wsvis_platform.tables import (
+    Columns,
     Row,
     latex_table,
     markdown_table,
@@ -68,6 +69,64 @@ def test_cells_of_a_table():
     assert cells[1][-2:] == ["28.45", "10.75"]
     assert cells[0][heads.index("held-out AP50")] == "10.0 ± 0.0"
     assert cells[1][heads.index("held-out AP50")] == ""
+
+
+def scored(ap50, tc, instances):
+    rows = [
+        {"ap50": a, "tc": b, "instances_per_frame": c}
+        for a, b, c in zip(ap50, tc, instances, strict=True)
+    ]
+    return Measurement({}, (0, 1), rows, [{}, {}])
+
+
+THREE = [
+    Row("A", scored((0.2, 0.2), (0.5, 0.5), (1, 2)), scored((0.1, 0.1), (0.4, 0.4), (1, 1))),
+    Row("B", scored((0.3, 0.5), (0.5, 0.7), (1, 2)), scored((0.2, 0.2), (0.4, 0.6), (1, 1))),
+    Row(
+        "C",
+        scored((0.3, 0.6), (0.5, 0.9), (1, 2)),
+        scored((0.2, 0.3), (0.4, 0.7), (2, 3)),
+        {"YTVIS": 1, "TC": 2},
+        against="B",
+    ),
+]
+
+
+def test_a_table_shows_the_columns_sides_and_gains_it_is_told_to():
+    columns = Columns(
+        ("ap50", "instances_per_frame"), ("ap50", "tc"), ("held-out", "training"), ("TC",)
+    )
+    heads, cells = table_cells(THREE, columns)
+    assert heads == [
+        "",
+        "AP50",
+        "instances per frame",
+        "AP50 gain",
+        "p of AP50",
+        "TC gain",
+        "p of TC",
+        "training AP50",
+        "training instances per frame",
+        "training AP50 gain",
+        "training p of AP50",
+        "training TC gain",
+        "training p of TC",
+        "paper, TC",
+    ]
+    assert cells[0][1:7] == ["10.0 ± 0.0", "1.00 ± 0.00", "", "", "", ""]
+    assert cells[1][3] == "+10.0 ± 0.0"
+    # C is held against B, not against A: .0 and .1
+    assert cells[2][1:4] == ["25.0 ± 7.1", "2.50 ± 0.71", "+5.0 ± 7.1"]
+    assert cells[2][5] == "+5.0 ± 7.1"
+    assert cells[2][-1] == "2.00"
+    assert [row["compared_with"] for row in traced_rows(THREE)] == ["A", "A", "B"]
+
+
+def test_a_table_of_held_out_clips_falls_back_to_the_training_clips():
+    held_out = Columns(("ap50",), sides=("held-out",))
+    assert table_cells(THREE, held_out)[1][0][1] == "10.0 ± 0.0"
+    without = [Row(row.name, row.found) for row in THREE[:2]]
+    assert table_cells(without, held_out)[1][0][1] == "20.0 ± 0.0"
 
 
 def test_markdown_and_latex_have_every_row_and_column():

@@ -26,8 +26,8 @@ from wsvis.errors import InputError
 from wsvis.flow.codec import encode_flow
 from wsvis.flow.stages import decoded_flow, delta_flow, flow
 from wsvis.maskconsist.instances import from_masks
+from wsvis.one_machine import check_settings, run_pipeline
 from wsvis.payload import Payload, from_bytes, instances_to_payload, payload_to_instances, to_bytes
-from wsvis.pipeline import check_settings, run_pipeline
 from wsvis.types import Dataset, FrameFiles, FrameInstances, Video
 
 SMALL = with_overrides(

@@ -22,8 +22,8 @@ from wsvis.irn.frames import (
 from wsvis.irn.network import Irn
 from wsvis.irn.objective import pair_sums, total_loss
 from wsvis.irn.stages import folded
+from wsvis.one_machine import run_pipeline
 from wsvis.payload import Payload, payload_to_instances
-from wsvis.pipeline import run_pipeline
 
 
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9))))

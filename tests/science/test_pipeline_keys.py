@@ -18,7 +18,10 @@ def changed(overrides, data=DATA):
     return {name for name in ALL if before[name] != after[name]}
 
 
-DETECTOR = {"detector", "predictions", "prediction_quality"}
+FOUND = {"predictions", "prediction_quality", "tracks", "track_quality", "consistency"}
+SELF = {"self_labels", "self_detector", *(f"self_{name}" for name in FOUND)}
+DETECTOR = {"detector", *FOUND, *SELF}
+SUPERVISED = {"supervised_detector", *(f"supervised_{name}" for name in FOUND)}
 FLOWIRN = {"ir_labels", "irn", "pseudo_labels", "pseudo_label_quality"} | DETECTOR
 MASKS = {"pseudo_masks", "pseudo_mask_quality"}
 
@@ -52,15 +55,36 @@ def test_the_walk_recomputes_the_pseudo_labels_only():
 
 
 def test_delta_recomputes_from_the_flow_between_pairs_and_thresholds_from_the_detector():
-    assert changed({"maskconsist.delta": 3}) == DETECTOR | {"delta_flow"}
+    assert changed({"maskconsist.delta": 3}) == DETECTOR | SUPERVISED | {"delta_flow"}
     for name, value in (("iom_threshold", 0.4), ("box_iou_threshold", 0.4), ("enabled", False)):
-        assert changed({f"maskconsist.{name}": value}) == DETECTOR
+        assert changed({f"maskconsist.{name}": value}) == DETECTOR | SUPERVISED
 
 
 def test_how_a_detector_looks_at_frames_trains_none_anew():
-    assert changed({"detector.score_threshold": 0.1}) == DETECTOR - {"detector"}
-    assert changed({"detector.infer_short_side": 0}) == DETECTOR - {"detector"}
-    assert changed({"detector.steps": 10}) == DETECTOR
+    untrained = {"detector", "supervised_detector"}  # self-training learns from what is found
+    assert changed({"detector.score_threshold": 0.1}) == (DETECTOR | SUPERVISED) - untrained
+    assert changed({"detector.infer_short_side": 0}) == (DETECTOR | SUPERVISED) - untrained
+    assert changed({"detector.steps": 10}) == DETECTOR | SUPERVISED
+
+
+def test_self_training_changes_nothing_before_its_labels():
+    assert changed({"self_training.score": 0.7}) == SELF
+
+
+def test_how_tracks_and_stability_are_measured_trains_nothing():
+    prefixes = ("", "self_", "supervised_")
+    tracked = {f"{prefix}{name}" for prefix in prefixes for name in ("tracks", "track_quality")}
+    assert changed({"tracking.class_mode": "per-class"}) == tracked
+    assert changed({"consistency.truth_score": 0.3}) == {f"{p}consistency" for p in prefixes}
+
+
+def test_the_upper_bound_needs_no_pseudo_label():
+    names = {stage.name for stage in needed(["supervised_prediction_quality"])}
+    assert not names & {"cam", "irn", "pseudo_labels", "detector"}
+
+
+def test_only_the_upper_bound_sees_annotated_masks():
+    assert [stage.name for stage in STAGES if stage.sees_truth] == ["truth_labels"]
 
 
 def test_every_setting_of_the_detector_reaches_it_or_its_predictions():

@@ -1,4 +1,4 @@
-"""The stages of the detector: training on stored pseudo-labels, and what it finds in each video."""
+"""The stages of the detector: training on stored labels, and what it finds in each video."""
 
 from __future__ import annotations
 
@@ -31,11 +31,18 @@ Stream = Callable[[int], Iterator[list[TrainingPair]]]
 """Step -> batches from that step on."""
 
 
-def detector(config: Config, dataset: Dataset, inputs: Inputs, report: Report | None) -> Payload:
-    """Train Mask R-CNN on the pseudo-labels, or MaskConsist where ``maskconsist.enabled``."""
+def detector(
+    config: Config,
+    dataset: Dataset,
+    inputs: Inputs,
+    report: Report | None,
+    *,
+    labels: str = "pseudo_labels",
+) -> Payload:
+    """Train Mask R-CNN on the labels of a stage, or MaskConsist where ``maskconsist.enabled``."""
     classifier = inputs.whole("classifier") if config.detector.weights == "classifier" else None
     model = initial_detector(config, dataset, classifier)
-    stream = training_batches(config, training_pairs(config, dataset, inputs))
+    stream = training_batches(config, training_pairs(config, dataset, inputs, labels))
     return train(config, dataset, model, stream, report)
 
 
@@ -43,6 +50,9 @@ def initial_detector(
     config: Config, dataset: Dataset, classifier: Payload | None = None
 ) -> nn.Module:
     """The network as training finds it; what is random comes from the seed.
+
+    Detectors on other labels start and go on from the same random numbers: their differences are
+    those of the labels.
 
     Args:
         config: the whole run's settings.
@@ -82,8 +92,10 @@ def check_initial(config: Config, dataset: Dataset) -> None:
         )
 
 
-def training_pairs(config: Config, dataset: Dataset, inputs: Inputs) -> StoredPairs:
-    """Every pair of frames with a pseudo-label in at least one of them.
+def training_pairs(
+    config: Config, dataset: Dataset, inputs: Inputs, labels: str = "pseudo_labels"
+) -> StoredPairs:
+    """Every pair of frames with a label (of the stage ``labels``) in at least one of them.
 
     Raises:
         InputError: there is none.
@@ -98,18 +110,24 @@ def training_pairs(config: Config, dataset: Dataset, inputs: Inputs) -> StoredPa
         return payload
 
     pairs = StoredPairs(
-        [v for v in dataset.videos if inputs.video("pseudo_labels", v.id) is not None],
-        read("pseudo_labels"),
+        [v for v in dataset.videos if inputs.video(labels, v.id) is not None],
+        read(labels),
         read("delta_flow"),
         delta=config.maskconsist.delta,
         min_score=config.detector.label_score,
     )
     if not len(pairs):
         raise InputError(
-            f"{dataset.name}: no two frames {config.maskconsist.delta} apart have a pseudo-label; "
-            "lower maskconsist.delta or detector.label_score"
+            f"{dataset.name}: no two frames {config.maskconsist.delta} apart have a label; "
+            f"lower {', '.join(_floors(labels))}"
         )
     return pairs
+
+
+def _floors(labels: str) -> list[str]:
+    """Settings by which pairs are lost."""
+    own = ["self_training.score"] if labels == "self_labels" else []
+    return ["maskconsist.delta", *own, "detector.label_score"]
 
 
 def training_batches(
@@ -223,9 +241,11 @@ def trained_short_side(config: Config, dataset: Dataset) -> int:
     return int(median(min(video.height, video.width) for video in dataset.videos))
 
 
-def predictions(config: Config, wholes: Mapping[str, Payload]) -> Process:
-    """What the detector finds in every frame; no label of the video is looked at."""
-    model = detector_from_payload(wholes["detector"]).to(default_device())
+def predictions(
+    config: Config, wholes: Mapping[str, Payload], *, detector: str = "detector"
+) -> Process:
+    """What the detector of a stage finds in every frame; no label of the video is looked at."""
+    model = detector_from_payload(wholes[detector]).to(default_device())
     settings = config.detector
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:

@@ -1,25 +1,34 @@
-"""The measuring stage: how good are instance pseudo-labels on the frames they were made for?"""
+"""The measuring stages: instances of frames, tracks, and stability from one frame to the next."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
 
 from wsvis.config import Config
 from wsvis.errors import InputError
 from wsvis.evaluation.frame_ap import FrameTruth, frame_ap, frame_truths, instances_per_frame
+from wsvis.evaluation.report import video_numbers
 from wsvis.evaluation.semantic_iou import semantic_map, semantic_miou, truth_map
+from wsvis.evaluation.tracks import VideoTracks, tracks_of_video
+from wsvis.evaluation.video_ap import video_ap
 from wsvis.payload import Payload, payload_to_instances
 from wsvis.stage import Inputs
-from wsvis.types import Dataset, FrameInstances, Report
+from wsvis.types import Dataset, FrameInstances, Report, Video
+
+Measure = Callable[[Config, Dataset, Inputs, Report | None], Payload]
+"""A whole-data-set stage whose plain data are numbers, and ``videos``, how many were measured."""
 
 
-def quality_of(stage: str) -> Callable[[Config, Dataset, Inputs, Report | None], Payload]:
+def quality_of(stage: str) -> Measure:
     """The whole-data-set stage that scores the instances of ``stage`` against the ground truth.
 
-    As Table 4 of the paper measures pseudo-labels: AP at mask IoU 0.5 over all labelled frames
-    (COCO protocol), beside it AP at 0.25 and the mean IoU of the merged masks. A metric that is
-    undefined is stored as null.
+    As the paper measures frames (Tables 1, 4, 5, 6): AP at mask IoU 0.5 over all labelled frames
+    (COCO protocol), beside it AP at 0.25 and 0.75 and the mean IoU of the merged masks. A metric
+    that is undefined is stored as null.
     """
 
     def run(config: Config, dataset: Dataset, inputs: Inputs, report: Report | None) -> Payload:
@@ -31,10 +40,7 @@ def quality_of(stage: str) -> Callable[[Config, Dataset, Inputs, Report | None],
             payload = inputs.video(stage, video.id)
             if payload is None:
                 continue
-            if video.instances is None:
-                raise InputError(
-                    f"{dataset.name}: video {video.id} has no annotated masks to measure against"
-                )
+            _need_truth(dataset, video)
             videos += 1
             truths += frame_truths(video)
             found += payload_to_instances(payload)
@@ -43,11 +49,12 @@ def quality_of(stage: str) -> Callable[[Config, Dataset, Inputs, Report | None],
             (truth_map(real, *size), semantic_map(mine, *size))
             for real, mine, size in zip(truths, found, sizes, strict=True)
         )
-        ap = frame_ap(truths, found, len(dataset.classes))
+        ap = frame_ap(truths, found, len(dataset.classes), (0.25, 0.5, 0.75))
         miou = semantic_miou(maps, len(dataset.classes))["mIoU"]
         numbers = {
             "ap50": ap["AP50"],
             "ap25": ap["AP25"],
+            "ap75": ap["AP75"],
             "miou": miou,
             "instances_per_frame": instances_per_frame(found),
         }
@@ -55,6 +62,87 @@ def quality_of(stage: str) -> Callable[[Config, Dataset, Inputs, Report | None],
         return Payload(data={**data, "frames": len(truths), "videos": videos})
 
     return run
+
+
+def track_quality_of(stage: str) -> Measure:
+    """The whole-data-set stage that scores the tracks of ``stage``: Table 3's five numbers.
+
+    Liu et al. 2021, Sec. 4.4: mAP, AP50, AP75, AR1 and AR10 of the YouTube-VIS tool.
+    """
+
+    def run(config: Config, dataset: Dataset, inputs: Inputs, report: Report | None) -> Payload:
+        # here: whoever only measures frames need not load the trackers
+        from wsvis.tracking.stages import payload_to_tracks
+
+        def load(number: int, video: Video, payload: Payload) -> VideoTracks:
+            return tracks_of_video(number, video, payload_to_tracks(payload))
+
+        def videos() -> Iterator[Callable[[], VideoTracks]]:
+            for number, video in enumerate(dataset.videos):
+                payload = inputs.video(stage, video.id)
+                if payload is not None:
+                    _need_truth(dataset, video)
+                    yield partial(load, number, video, payload)
+
+        found = video_ap(videos(), len(dataset.classes))
+        numbers = video_numbers(found)
+        names = {
+            "video_ap": "AP",
+            "video_ap50": "AP50",
+            "video_ap75": "AP75",
+            "video_ar1": "AR1",
+            "video_ar10": "AR10",
+        }
+        data = {name: _plain(numbers[theirs]) for name, theirs in names.items()}
+        return Payload(data={**data, "videos": found.videos})
+
+    return run
+
+
+def consistency_of(stage: str) -> Measure:
+    """The whole-data-set stage that measures TC of the instances of ``stage`` (Table 6)."""
+
+    def run(config: Config, dataset: Dataset, inputs: Inputs, report: Report | None) -> Payload:
+        from wsvis.evaluation.temporal_consistency import PredictedVideo, temporal_consistency
+        from wsvis.flow.field import regrid_flow
+        from wsvis.flow.stages import decoded_flow
+
+        videos = 0
+
+        def predicted() -> Iterator[PredictedVideo]:
+            nonlocal videos
+            for video in dataset.videos:
+                payload = inputs.video(stage, video.id)
+                flow = inputs.video("step_flow", video.id)
+                if payload is None or flow is None:
+                    continue
+                videos += 1
+                there, back = (
+                    np.stack([regrid_flow(f, video.height, video.width) for f in fields])
+                    if len(fields)
+                    else np.zeros((0, video.height, video.width, 2), np.float32)
+                    for fields in decoded_flow(flow)
+                )
+                yield PredictedVideo(payload_to_instances(payload), there, back)
+
+        found = temporal_consistency(
+            predicted(),
+            len(dataset.classes),
+            truth_score=config.consistency.truth_score,
+            symmetric=config.consistency.symmetric,
+        )
+        return Payload(
+            data={"tc": _plain(found["TC"]), "pairs": int(found["pairs"]), "videos": videos}
+        )
+
+    return run
+
+
+def _need_truth(dataset: Dataset, video: Video) -> None:
+    if video.instances is None:
+        raise InputError(
+            f"{dataset.name}: video {video.id} has no annotated masks to measure against"
+        )
 
 
 def _plain(value: object) -> float | None:

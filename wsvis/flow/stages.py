@@ -29,6 +29,22 @@ def delta_flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
     return _both_ways(config.flow, config.maskconsist.delta, raw=False)
 
 
+def step_flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
+    """The same between each listed frame and the next, along which objects are followed.
+
+    Where every frame is listed, ``flow`` is that already.
+    """
+    between = _both_ways(config.flow, 1, raw=False)
+
+    def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
+        known = inputs["flow"]
+        if known.data["gap"] == 1 and known.data["chained"]:
+            return known
+        return between(video, {})
+
+    return process
+
+
 def _both_ways(settings: FlowConfig, gap: int, raw: bool) -> Process:
     provider = make_flow_provider(settings.provider, settings.weights, device="auto")
 

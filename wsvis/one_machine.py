@@ -1,0 +1,78 @@
+"""The stages in a plain loop in one process, and what can be tried before any of them runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from wsvis.config import Config
+from wsvis.errors import InputError
+from wsvis.flow import stages as flow_stages
+from wsvis.payload import Payload
+from wsvis.pipeline import BY_NAME, DETECTORS, needed
+from wsvis.stage import later
+from wsvis.types import Dataset, Report
+
+
+def check_settings(config: Config, dataset: Dataset, targets: Iterable[str] = ()) -> None:
+    """Try what would otherwise fail minutes into a run: weights files and flow providers.
+
+    Args:
+        config: the whole run's settings.
+        dataset: gives the class names.
+        targets: what will be asked for; a detector is only tried where one is needed.
+
+    Raises:
+        InputError: a file is absent or of another architecture.
+    """
+    flow_stages.flow(config, {})
+    later("wsvis.cam.stages", "initial_classifier")(config, dataset)
+    if any(stage.name in DETECTORS for stage in needed(targets)):
+        later("wsvis.detectors.stages", "check_initial")(config, dataset)
+
+
+class _InMemory:
+    """Results of a run that keeps everything in memory."""
+
+    def __init__(self) -> None:
+        self.wholes: dict[str, Payload] = {}
+        self.videos: dict[str, dict[str, Payload]] = {}
+
+    def whole(self, stage: str) -> Payload:
+        return self.wholes[stage]
+
+    def video(self, stage: str, video_id: str) -> Payload | None:
+        return self.videos[stage].get(video_id)
+
+
+def run_pipeline(
+    config: Config, dataset: Dataset, targets: Iterable[str], report: Report | None = None
+) -> Mapping[str, Payload | dict[str, Payload]]:
+    """All stages in this process, results in memory: for small data, notebooks and tests.
+
+    Returns:
+        Stage name -> payload, or -> {video id: payload}. A video that cannot be read is left out.
+    """
+    memory = _InMemory()
+    for stage in needed(targets):
+        if stage.whole is not None:
+            memory.wholes[stage.name] = stage.whole(config, dataset, memory, report)
+            continue
+        assert stage.per_video is not None
+        process = stage.per_video(
+            config, {name: memory.wholes[name] for name in stage.inputs if name in memory.wholes}
+        )
+        done: dict[str, Payload] = {}
+        for video in dataset.videos:
+            inputs = {
+                name: memory.video(name, video.id)
+                for name in stage.inputs
+                if BY_NAME[name].per_video
+            }
+            if any(payload is None for payload in inputs.values()):
+                continue
+            try:
+                done[video.id] = process(video, inputs)  # pyright: ignore[reportArgumentType]
+            except InputError:
+                continue
+        memory.videos[stage.name] = done
+    return {**memory.wholes, **memory.videos}
