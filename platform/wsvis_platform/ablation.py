@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 from rich.table import Table
 
 from wsvis.config import Config
 from wsvis.config_checks import with_overrides
 from wsvis.data.atomic import write_text
+from wsvis.pipeline import BY_NAME
 from wsvis.types import Dataset
 from wsvis_platform.baselines import measure_all
 from wsvis_platform.console import shown_path
@@ -22,6 +24,8 @@ from wsvis_platform.label_files import write_labels
 from wsvis_platform.measure import Measurement
 from wsvis_platform.open_run import open_run
 from wsvis_platform.options import AblationOptions
+from wsvis_platform.pictures import comparison
+from wsvis_platform.store import Store
 from wsvis_platform.sweep_data import describe
 from wsvis_platform.tables import (
     Columns,
@@ -117,6 +121,7 @@ def ablation_and_report(
             for row in rows:
                 name = re.sub(r"\W+", "_", row.name).strip("_")
                 files += write_labels(folder, name, row.found, dataset, store)
+        files += _write_comparison(folder, rows, of_each, dataset, held_out, store)
         record.results(
             [(r.name, w[0], r.found, r.held_out) for r, w in zip(rows, of_each, strict=True)],
             [],
@@ -187,6 +192,28 @@ def _write(
     whole = {"caption": caption, "rows": traced_rows(rows), "tried": tried}
     write_text(trace, json.dumps(whole, indent=1) + "\n")
     return [*files, trace]
+
+
+def _write_comparison(
+    folder: Path,
+    rows: Sequence[Row],
+    targets: Sequence[Sequence[str]],
+    dataset: Dataset,
+    held_out: Dataset | None,
+    store: Store,
+) -> list[Path]:
+    """All rows on the same consecutive frames, held-out ones where there are some; first seed."""
+    methods = {}
+    for row, wanted in zip(rows, targets, strict=True):
+        found = row.found if held_out is None else row.held_out
+        if found is not None:  # a quality stage reads what it measures
+            methods[row.name] = (BY_NAME[wanted[0]].inputs[0], found.keys[0])
+    picture = comparison(held_out or dataset, store, methods)
+    if picture is None:
+        return []
+    path = folder / "comparison.png"
+    cv2.imwrite(str(path), picture[..., ::-1])
+    return [path]
 
 
 def _shown_table(caption: str, rows: Sequence[Row], columns: Columns) -> Table:

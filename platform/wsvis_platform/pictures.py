@@ -15,9 +15,19 @@ from wsvis.flow.field import frame_flow
 from wsvis.flow.stages import decoded_flow
 from wsvis.payload import payload_to_instances
 from wsvis.types import Dataset, FrameInstances, Video
+from wsvis.viz.method_grid import method_grid, scoring
 from wsvis.viz.strips import cam_strip, stack_strips
 from wsvis_platform.store import Store
 from wsvis_platform.video_worker import StoreInputs
+
+LEARNT_FROM = {
+    "predictions": "pseudo_labels",
+    "self_predictions": "self_labels",
+    "supervised_predictions": "truth_labels",
+}
+"""What a detector finds -> what it has learnt from; both are drawn."""
+SHOWN_SCORE = 0.3
+"""Detections that score less would only clutter a picture."""
 
 
 def chosen_frames(dataset: Dataset, count: int = 4) -> list[tuple[int, int]]:
@@ -79,6 +89,12 @@ def _strip(
     found = inputs.video(masks, video.id)
     if found is None:
         return None
+    found = payload_to_instances(found)[frame]
+    detections = None
+    if (labels := LEARNT_FROM.get(masks)) is not None:
+        detections = scoring(found, SHOWN_SCORE)
+        learnt = inputs.video(labels, video.id) if labels in inputs.keys else None
+        found = payload_to_instances(learnt)[frame] if learnt else scoring(found, 2.0)
     picture, flow = _frame_and_flow(video, frame, inputs)
     cam = np.zeros((0, video.height, video.width), np.float32)
     amplified = cam
@@ -106,10 +122,11 @@ def _strip(
         flow,
         cam,
         amplified,
-        payload_to_instances(found)[frame],
+        found,
         truth,
         dataset.classes,
         threshold=config.ir_labels.foreground_threshold,
+        detections=detections,
     )
 
 
@@ -123,6 +140,54 @@ def _frame_and_flow(
     forward, backward = decoded_flow(payload)
     chained = payload.data["chained"]
     return picture, frame_flow(forward, backward, video.length, chained)[frame]
+
+
+def comparison(
+    dataset: Dataset,
+    store: Store,
+    methods: Mapping[str, tuple[str, Mapping[str, str]]],
+    *,
+    videos: int = 2,
+    frames: int = 6,
+) -> np.ndarray | None:
+    """Consecutive frames of a few clips, a row for each method; ``None``: nothing to show.
+
+    Args:
+        dataset: the clips; those with most objects are shown.
+        store: where the results are.
+        methods: name -> the stage whose instances are shown, and stage -> key of its results.
+        videos: how many clips.
+        frames: of each, from its middle.
+    """
+    order = sorted(dataset.videos, key=lambda v: -len(v.instances or ()))  # stable: always the same
+    grids = []
+    for video in order[:videos]:
+        found = {
+            name: StoreInputs(store, keys).video(stage, video.id)
+            for name, (stage, keys) in methods.items()
+        }
+        begin = max((video.length - frames) // 2, 0)
+        part = slice(begin, begin + frames)
+        truth = None
+        if video.instances is not None:
+            truth = [
+                FrameInstances(real.labels, np.ones(len(real.labels), np.float32), real.masks)
+                for real in frame_truths(video)[part]
+            ]
+        rows = {
+            name: payload_to_instances(payload)[part]
+            for name, payload in found.items()
+            if payload is not None
+        }
+        if rows:
+            pictures = list(read_frames(video)[part])
+            shown = f"{video.id}, consecutive frames, detections that score {SHOWN_SCORE:g} or more"
+            grids.append(
+                method_grid(
+                    pictures, rows, truth, dataset.classes, title=shown, min_score=SHOWN_SCORE
+                )
+            )
+    return stack_strips(grids) if grids else None
 
 
 _FRAMES: dict[tuple[str, int], np.ndarray] = {}

@@ -1,4 +1,4 @@
-"""One row of pictures per frame: frame, flow, CAM, f-CAM, pseudo-mask, ground truth.
+"""Rows of captioned pictures: frame, flow, CAM, f-CAM, pseudo-mask, detections, ground truth.
 
 H W pixels of the frame, h w cells of a CAM, K classes, N instances.
 """
@@ -36,8 +36,9 @@ def cam_strip(
     flow_maximum: float | None = None,
     threshold: float | None = None,
     height: int = 200,
+    detections: FrameInstances | None = None,
 ) -> UInt8[np.ndarray, "h3 w3 3"]:
-    """Six captioned panels side by side.
+    """Six captioned panels side by side, or seven with detections.
 
     CAM and f-CAM share one colour scale, 0 to 1 of the max-normalised CAM: what amplification
     lifts past 1 shows as hottest. Maps of several classes are shown as their maximum. A pseudo-mask
@@ -55,6 +56,7 @@ def cam_strip(
             them comparable. ``None``: the 99th percentile of this flow.
         threshold: foreground threshold of the pseudo-masks, drawn as a line on CAM and f-CAM.
         height: of each panel, in pixels.
+        detections: what a detector finds that has learnt from such pseudo-labels.
     """
     true = _as_instances(truth)
     true_ids = list(range(len(true)))
@@ -70,6 +72,10 @@ def cam_strip(
         panels.append((name, heat_over_frame(frame, flat, threshold=threshold)))
     drawn = overlay_instances(frame, pseudo, class_names, ids=matched_ids(pseudo, true))
     panels.append(("pseudo-mask", drawn))
+    if detections is not None:
+        ids = matched_ids(detections, true)
+        drawn = overlay_instances(frame, detections, class_names, ids=ids)
+        panels.append(("detections", drawn))
     if truth is None:
         panels.append(("ground truth", _blank(frame, "no ground truth")))
     else:
@@ -77,6 +83,15 @@ def cam_strip(
         drawn = overlay_instances(frame, true, names, ids=true_ids, show_scores=False)
         panels.append(("ground truth", drawn))
     return _row([_captioned(name, picture, height) for name, picture in panels])
+
+
+def captioned_row(
+    caption: str, pictures: Sequence[UInt8[np.ndarray, "_ _ 3"]], height: int
+) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Pictures of one height side by side, the first with the caption."""
+    blank = [""] * (len(pictures) - 1)
+    named = zip([caption, *blank], pictures, strict=True)
+    return _row([_captioned(name, picture, height) for name, picture in named])
 
 
 def stack_strips(
