@@ -16,6 +16,7 @@ from rich.table import Table
 from wsvis.config import Config
 from wsvis.config_checks import with_overrides
 from wsvis.data.atomic import write_text
+from wsvis.errors import InputError
 from wsvis.pipeline import BY_NAME
 from wsvis.types import Dataset
 from wsvis_platform.baselines import measure_all
@@ -80,6 +81,7 @@ def ablation_and_report(
         tables: what each table shows of the rows.
     """
     started = time.monotonic()
+    variants = _chosen_rows(variants, options.rows)
     of_each = [tuple(variant.targets or targets) for variant in variants]
     every = list(dict.fromkeys(target for some in of_each for target in some))
     with open_run("ablations", name, config, options, preset, every) as run:
@@ -135,6 +137,19 @@ def ablation_and_report(
         screen.line(f"browse: {record.browse()}")
         screen.line(f"took {time.monotonic() - started:.0f} s")
     return rows
+
+
+def _chosen_rows(variants: Sequence[Variant], rows: Sequence[int]) -> list[Variant]:
+    """The variants with these numbers, in the table's order."""
+    if not rows:
+        return list(variants)
+    if max(rows) > len(variants):
+        names = ", ".join(f"{n} {variant.name!r}" for n, variant in enumerate(variants, start=1))
+        raise InputError(f"--rows {max(rows)}: the table has {names}")
+    chosen = [variant for n, variant in enumerate(variants, start=1) if n in rows]
+    there = {variant.name for variant in chosen}
+    # what is compared with a row that is not measured is compared with the first that is
+    return [v if v.against in there else replace(v, against="") for v in chosen]
 
 
 def _best_of_each(found: Sequence[Measurement], variants: int) -> list[Measurement]:

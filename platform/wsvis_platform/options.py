@@ -57,10 +57,15 @@ class AblationOptions(RunOptions):
     cameras: tuple[Literal["none", "median", "affine", "homography"], ...] = ()
     """Camera compensations of f-CAM to give rows of their own; empty: the configuration's."""
 
+    rows: tuple[int, ...] = ()
+    """Numbers of the table's rows to measure, from 1 on; empty: all."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         for threshold in self.thresholds:
             check_range("--thresholds", threshold, 0, 1e6)
+        for row in self.rows:
+            check_range("--rows", row, 1, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)

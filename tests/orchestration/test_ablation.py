@@ -9,7 +9,8 @@ from ray import tune
 
 from wsvis.config import Config
 from wsvis.config_checks import with_overrides
-from wsvis_platform.ablation import Variant, ablation_and_report
+from wsvis.errors import InputError
+from wsvis_platform.ablation import Variant, _chosen_rows, ablation_and_report
 from wsvis_platform.baselines import Baseline
 from wsvis_platform.cluster import start_ray
 from wsvis_platform.options import AblationOptions, SweepOptions
@@ -94,6 +95,29 @@ def test_every_cell_of_the_table_is_the_stored_number(rows, output):
     assert "flowIRN" in (folder / "table.md").read_text()
     assert r"\toprule" in (folder / "table.tex").read_text()
     assert len(list((folder / "strips").glob("*.png"))) == 2
+
+
+def test_all_rows_are_drawn_on_the_same_frames(rows, output):
+    assert (output / "ablations" / "tiny" / "comparison.png").stat().st_size > 10_000
+
+
+def test_curves_of_the_networks_are_in_mlflow(rows, output):
+    client = mlflow.MlflowClient(f"sqlite:///{output}/mlflow.db")
+    experiment = client.get_experiment_by_name("ablation_flowirn")
+    runs = client.search_runs([experiment.experiment_id], "tags.quality_stage != ''")
+    assert len(runs) == 2
+    for run in runs:
+        for name in ("classifier.loss.seed0", "irn.loss.seed1"):
+            assert client.get_metric_history(run.info.run_id, name)
+
+
+def test_rows_can_be_chosen_and_then_compare_with_what_is_there():
+    variants = [Variant("a", {}), Variant("b", {}), Variant("c", {}, against="b")]
+    assert _chosen_rows(variants, ()) == variants
+    assert [v.against for v in _chosen_rows(variants, (3, 2))] == ["", "b"]
+    assert [(v.name, v.against) for v in _chosen_rows(variants, (1, 3))] == [("a", ""), ("c", "")]
+    with pytest.raises(InputError, match="--rows 4: the table has 1 'a', 2 'b', 3 'c'"):
+        _chosen_rows(variants, (4,))
 
 
 def test_held_out_clips_are_labelled_with_the_networks_of_the_training_clips(rows):

@@ -112,10 +112,10 @@ def algorithm_1(a, b, pairs, labels_a, flow_ba, threshold=0.5, overlap="box"):
     return new
 
 
-def iom_nms(instances, threshold=0.5, order="area", class_agnostic=False):
+def iom_nms(instances, threshold=0.5, order="area", class_agnostic=False, first=0):
     def rank(n):
         value = len(instances[n]["mask"]) if order == "area" else instances[n]["score"]
-        return (-value, n)
+        return (n >= first, -value, n)
 
     kept = []
     for n in sorted(range(len(instances)), key=rank):

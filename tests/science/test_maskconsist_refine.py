@@ -31,10 +31,10 @@ def test_algorithm_1_agrees_with_the_loops(a, b, labels, flow, overlap):
     close(got, expected)
 
 
-@given(instances(6), st.sampled_from(["area", "score"]), st.booleans())
-def test_iom_nms_agrees_with_the_loops(frame, order, class_agnostic):
-    got = iom_nms(frame, order=order, class_agnostic=class_agnostic)
-    assert got.tolist() == slow.iom_nms(as_dicts(frame), 0.5, order, class_agnostic)
+@given(instances(6), st.sampled_from(["area", "score"]), st.booleans(), st.integers(0, 6))
+def test_iom_nms_agrees_with_the_loops(frame, order, class_agnostic, first):
+    got = iom_nms(frame, order=order, class_agnostic=class_agnostic, first=first)
+    assert got.tolist() == slow.iom_nms(as_dicts(frame), 0.5, order, class_agnostic, first)
 
 
 @given(instances(6), st.sampled_from([0.0, 0.3, 0.5, 0.9]))
@@ -62,6 +62,7 @@ def test_a_contained_mask_goes_and_its_class_decides():
     assert iom_nms(frame, class_agnostic=True).tolist() == [1, 2]
     assert iom_nms(frame, 0.2).tolist() == [1, 3]
     assert iom_nms(frame, protected=1).tolist() == [0, 1, 2, 3]
+    assert iom_nms(frame, first=1).tolist() == [0, 2, 3]  # the part is asked first and stays alone
 
 
 def test_an_iom_of_exactly_the_threshold_stays():
@@ -231,7 +232,29 @@ def test_a_pair_of_frames_without_anything():
     assert [len(t) for t in targets] == [0, 0]
 
 
-@pytest.mark.parametrize("switch", ["one_matching", "class_agnostic_nms", "protect_labels"])
+def test_with_labels_first_a_missed_object_is_added_and_a_label_never_grows():
+    small, large = rectangle(4, 4, 8, 8), rectangle(3, 3, 9, 9)
+    found = scene((large, 0))
+    labels = scene((small, 0)), scene()
+    literal = refine((found, found), labels, STILL, STILL, box_iou_threshold=0.3)
+    kept = refine((found, found), labels, STILL, STILL, box_iou_threshold=0.3, labels_first=True)
+    # b had no label: the object comes over; a's label stays as it was
+    assert torch.equal(kept[0].masks, small[None])
+    assert torch.equal(kept[1].masks, large[None])
+    # frame b's object has no label of its own to carry back, so here the paper's order agrees
+    close(literal[0], as_dicts(kept[0]))
+    # both labelled: the paper's order replaces the small labels by the large prediction
+    both = scene((small, 0)), scene((small, 0))
+    literal = refine((found, found), both, STILL, STILL, box_iou_threshold=0.3)
+    kept = refine((found, found), both, STILL, STILL, box_iou_threshold=0.3, labels_first=True)
+    for grown, same in zip(literal, kept, strict=True):
+        assert torch.equal(grown.masks, large[None])
+        assert torch.equal(same.masks, small[None])
+
+
+@pytest.mark.parametrize(
+    "switch", ["one_matching", "class_agnostic_nms", "protect_labels", "labels_first"]
+)
 def test_switches_leave_the_simple_case_alone(switch):
     at_a, at_b, f_ab, f_ba = moving_object()
     targets = refine(

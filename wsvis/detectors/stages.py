@@ -159,6 +159,7 @@ def refiner(config: Config) -> RefinePair | None:
         inter=settings.inter,
         overlap=settings.overlap,
         min_match_iou=settings.min_match_iou,
+        labels_first=settings.labels_first,
     )
 
 

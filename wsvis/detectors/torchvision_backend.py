@@ -25,7 +25,6 @@ from torchvision.models.detection.roi_heads import (
     paste_masks_in_image,
 )
 from torchvision.models.detection.rpn import AnchorGenerator, concat_box_prediction_layers
-from torchvision.ops import MultiScaleRoIAlign
 
 from wsvis.cam.backbones import Backbone
 from wsvis.cam.classifier import MEAN_STD
@@ -37,6 +36,7 @@ from wsvis.detectors.backend import (
     training_losses,
 )
 from wsvis.detectors.pyramid import SIZES, Pyramid, norm_layer
+from wsvis.detectors.roi_pool import RoiPool
 from wsvis.maskconsist.instances import InstanceTensors
 
 
@@ -213,11 +213,11 @@ def _mask_rcnn(
         rpn_post_nms_top_n_train=size.proposals[0],
         rpn_post_nms_top_n_test=size.proposals[1],
         rpn_batch_size_per_image=size.rpn_samples,
-        box_roi_pool=MultiScaleRoIAlign(levels, 7, 2),
+        box_roi_pool=RoiPool(levels, 7, 2),
         box_head=TwoMLPHead(size.width * 49, size.box_hidden),
         box_predictor=FastRCNNPredictor(size.box_hidden, classes + 1),
         box_batch_size_per_image=size.box_samples,
-        mask_roi_pool=MultiScaleRoIAlign(levels, 14, 2),
+        mask_roi_pool=RoiPool(levels, 14, 2),
         mask_head=MaskRCNNHeads(
             size.width, [size.width] * size.mask_layers, 1, norm_layer=norm_layer(size)
         ),

@@ -18,6 +18,7 @@ def iom_nms(
     order: Literal["area", "score"] = "area",
     class_agnostic: bool = False,
     protected: int = 0,
+    first: int = 0,
 ) -> Int64[Tensor, " K"]:
     """Numbers of the instances that stay, ascending.
 
@@ -35,11 +36,11 @@ def iom_nms(
         order: by area, or by score.
         class_agnostic: an instance may also suppress one of another class.
         protected: this many of the first are never suppressed (they may still suppress).
+        first: this many of the first come before all others; ``order`` holds within each part.
     """
-    areas = instances.masks.flatten(1).sum(1)
-    rank = torch.argsort(
-        areas if order == "area" else instances.scores, descending=True, stable=True
-    )
+    values = instances.masks.flatten(1).sum(1) if order == "area" else instances.scores
+    parts = [torch.argsort(v, descending=True, stable=True) for v in values.tensor_split([first])]
+    rank = torch.cat([parts[0], parts[1] + len(parts[0])])
     conflict = pairwise_iom(instances.masks, instances.masks) > iom_threshold
     if not class_agnostic:
         conflict &= instances.labels[:, None] == instances.labels[None]

@@ -34,6 +34,7 @@ def refine(
     one_matching: bool = False,
     class_agnostic_nms: bool = False,
     protect_labels: bool = False,
+    labels_first: bool = False,
     min_area: int = 1,
     max_pixels: int = 10_000,
 ) -> Pair:
@@ -60,6 +61,8 @@ def refine(
         one_matching: use the matching a -> b in both directions.
         class_agnostic_nms: IoM-NMS across classes.
         protect_labels: IoM-NMS never removes a pseudo-label.
+        labels_first: IoM-NMS asks pseudo-labels before what was carried over, however small they
+            are: objects without a label are added, but none that has one grows.
         min_area: carried labels of fewer pixels are dropped (an object that has left the frame).
         max_pixels: see :func:`inter_frame_matching`.
     """
@@ -89,6 +92,7 @@ def refine(
             iom_threshold,
             class_agnostic=class_agnostic_nms,
             protected=len(own) if protect_labels else 0,
+            first=len(own) if labels_first else 0,
         )
         return together[kept]
 
