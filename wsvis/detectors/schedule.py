@@ -41,9 +41,9 @@ def build_optimiser(
         {"params": [p for p in learned if id(p) not in trunk], "lr": rate},
     ]
     if name == "sgd":
-        return SGD(groups, lr=rate, momentum=momentum, weight_decay=weight_decay)
+        return SGD(groups, lr=rate, momentum=momentum, weight_decay=weight_decay, fused=True)
     if name == "adamw":
-        return AdamW(groups, lr=rate, weight_decay=weight_decay)
+        return AdamW(groups, lr=rate, weight_decay=weight_decay, fused=True)
     raise ValueError(f"optimiser {name!r} is neither sgd nor adamw")
 
 
