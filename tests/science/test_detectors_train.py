@@ -59,6 +59,16 @@ def test_training_goes_on_exactly_where_it_stopped():
     assert same_weights(whole.state_dict(), resumed.state_dict())
 
 
+def test_the_final_loss_counts_steps_made_before_a_stop():
+    states: list[Payload] = []
+    # a tenth of the steps is two: one before the state, one after
+    whole, _ = train(small_detector(), 20, checkpoint=states.append, checkpoint_every=19)
+    resumed, curve = train(small_detector(seed=5), 20, resume=from_bytes(to_bytes(states[0])))
+    assert len(curve) == 1
+    assert resumed == whole
+    assert resumed["loss"] != curve[0]["loss"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
