@@ -76,8 +76,7 @@ def train_distributed(
         workers: processes that train together.
         gpus_per_worker: GPUs each holds; 0 trains on CPUs. Below 1 several share one.
         cpus: CPUs to take in all; 0 = all of the cluster. Each process gets at most one.
-        checkpoint_every: steps between training states; 0 = about a hundred states in all, at
-            least 50 steps apart.
+        checkpoint_every: steps between training states; 0 = :func:`steps_between_states`.
         max_failures: how often dead workers may be replaced.
         started: hears each worker that begins, the first time and after a failure.
 
@@ -88,7 +87,7 @@ def train_distributed(
     training = TRAININGS[stage]
     blind = replace(dataset, videos=tuple(replace(v, instances=None) for v in dataset.videos))
     training.check(config, blind, workers)
-    every = checkpoint_every or max(50, training.steps(config, blind, workers) // 100)
+    every = checkpoint_every or steps_between_states(training.steps(config, blind, workers))
     room = cpus or ray.cluster_resources().get("CPU", 1.0)
     processes = workers * (1 + training.readers)
     share = min(1.0, int(1000 * room / processes) / 1000)  # Ray counts thousandths
@@ -145,6 +144,11 @@ def train_distributed(
     shutil.rmtree(folder / keys[stage], ignore_errors=True)
 
 
+def steps_between_states(steps: int) -> int:
+    """About a hundred training states, at least 50 steps apart: a large one has 350 MB."""
+    return max(50, steps // 100)
+
+
 def ray_train_trainers(
     *, workers: int, gpus_per_worker: float = 0.0, cpus: float = 0.0
 ) -> dict[str, Trainer]:
@@ -157,11 +161,7 @@ def ray_train_trainers(
 
 
 def check_split(
-    config: Config,
-    dataset: Dataset,
-    store: Store,
-    keys: Mapping[str, str],
-    workers: int,
+    config: Config, dataset: Dataset, store: Store, keys: Mapping[str, str], workers: int
 ) -> None:
     """Refuse what does not split evenly over the workers, before hours of other work.
 

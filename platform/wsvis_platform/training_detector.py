@@ -36,7 +36,8 @@ def train_share(share: Share, *, pairs: Pairs = training_pairs) -> Payload:
     inputs = share.source.inputs()
     classifier = inputs.whole("classifier") if config.detector.weights == "classifier" else None
     samples = pairs(config, dataset, inputs)
-    _check_split(min(config.detector.pairs, len(samples)), group.workers)
+    if len(samples) < config.detector.pairs:
+        _check_split(len(samples), group.workers, "the data set's frame pairs, all in one step")
     batches = training_batches(config, samples, group.worker, group.workers)
     return train(
         config,
@@ -66,14 +67,14 @@ def made_ahead(
 
 def check_pairs(config: Config, dataset: Dataset, workers: int) -> None:
     """Each step's pairs must split evenly, or the number of workers would change the result."""
-    _check_split(config.detector.pairs, workers)
+    _check_split(config.detector.pairs, workers, "the frame pairs of a step")
 
 
-def _check_split(pairs: int, workers: int) -> None:
+def _check_split(pairs: int, workers: int, what: str) -> None:
     if pairs % workers:
         raise InputError(
-            f"--train-workers {workers}: a step of {pairs} frame pairs does not split evenly; "
-            "choose another number, or detector.pairs as a multiple of it"
+            f"--train-workers {workers}: {what} ({pairs}) do not split evenly; choose another "
+            "number, or detector.pairs as a multiple of it"
         )
 
 

@@ -116,9 +116,11 @@ def test_refine_gets_the_pair_it_was_made_for():
     assert all(a == -b for a, b in flows)
 
 
-def test_a_diverging_training_stops_with_one_line():
+@pytest.mark.parametrize("with_refine", [False, True])
+def test_a_diverging_training_stops_with_one_line(with_refine):
+    settings = {"refine": refine if with_refine else None, "optimiser": "sgd"}
     with pytest.raises(InputError, match=r"diverged at step \d+; lower detector.learning_rate"):
-        train(small_detector(), 30, optimiser="sgd", learning_rate=1e6)
+        train(small_detector(), 30, learning_rate=1e6, **settings)
 
 
 def test_the_papers_schedule():
