@@ -28,8 +28,9 @@ class RunOptions:
     gpus_per_worker: float = 0.0
     """GPUs a network stage holds (a fraction shares one)."""
     train_workers: int = 0
-    """Ray Train workers that share each training of flowIRN; 0 = one process per training, as many
-    trainings side by side as there is room for. The trials of a sweep always train alone."""
+    """Ray Train workers that share each training of flowIRN or of a detector (irn.batch_size and
+    detector.pairs must be multiples of it); 0 = one process per training, as many trainings side by
+    side as there is room for. The trials of a sweep always train alone."""
     held_out: bool = True
     """Measure on held-out clips too, which chose nothing."""
 

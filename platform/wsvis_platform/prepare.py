@@ -57,10 +57,6 @@ def _ensure_whole(
     return Materialiser(Store(root), report=report).ensure(config, dataset, [stage], given)[1]
 
 
-TRAINED_TOGETHER = frozenset({"irn"})
-"""Stages that several Ray Train workers can share."""
-
-
 def prepare(
     configs: Sequence[Config],
     dataset: Dataset,
@@ -87,16 +83,28 @@ def prepare(
         targets: stages to bring into the store.
         workers: actors for per-video stages; 0 = one per CPU.
         gpus_per_worker: GPUs a network stage holds.
-        train_workers: Ray Train workers that share each training of flowIRN, one training after
-            the other; 0 = one process per training, side by side.
+        train_workers: Ray Train workers that share each training of flowIRN or of a detector, one
+            training after the other; 0 = one process per training, side by side.
         trained_on: take networks trained on these videos.
         progress: hears (stage, videos done, videos in all).
         told: hears the outcome of each stage.
         training: hears {task: its latest numbers} while training tasks run.
+
+    Raises:
+        InputError: a training does not split evenly over ``train_workers``; no video can be used.
     """
     runner = ray_data_runner(workers=workers, gpus_per_worker=gpus_per_worker)
     here = Materialiser(store, runner, progress)
     givens = [trained_networks(each, targets, trained_on) for each in configs]
+    trainers: Mapping[str, Trainer] = {}
+    if train_workers:
+        from wsvis_platform.training import check_split, ray_train_trainers  # loads torch
+
+        trainers = ray_train_trainers(workers=train_workers, gpus_per_worker=gpus_per_worker)
+        for each, given in zip(configs, givens, strict=True):
+            wanted = stage_keys(each, dataset, targets, given)
+            missing = {name: key for name, key in wanted.items() if name not in given}
+            check_split(each, dataset, store, missing, train_workers)
     for stage in needed(targets, givens[0]):
         # settings that do not reach this stage share its key: it is computed once
         runs: dict[str, tuple[Config, dict[str, str], dict[str, str]]] = {}
@@ -111,8 +119,7 @@ def prepare(
                 if told:
                     told(outcomes[-1])
             continue
-        if train_workers and stage.name in TRAINED_TOGETHER:
-            trainers = _trainers(train_workers, gpus_per_worker)
+        if stage.name in trainers:
             for key, (each, given, _) in runs.items():
                 name = f"{stage.name} {key[:6]} seed {each.seed}"
                 report = _named(name, training) if training else None
@@ -142,12 +149,6 @@ def prepare(
             for outcomes in ray.get(done):
                 if told:
                     told(outcomes[-1])
-
-
-def _trainers(workers: int, gpus_per_worker: float) -> dict[str, Trainer]:
-    from wsvis_platform.training import ray_train_trainers  # loads torch
-
-    return ray_train_trainers(workers=workers, gpus_per_worker=gpus_per_worker)
 
 
 def _named(name: str, training: Callable[[Mapping[str, Mapping[str, float]]], None]) -> Report:

@@ -1,4 +1,4 @@
-"""Training of flowIRN over several processes by Ray Train.
+"""Training of a network over several processes by Ray Train.
 
 Every worker holds the same network and its share of every batch; gradients are summed, so several
 workers do what one does with the whole batch. Worker 0 hands a training state to Ray Train every
@@ -13,6 +13,7 @@ import shutil
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,17 @@ import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from wsvis.config import Config
-from wsvis.errors import InputError
 from wsvis.types import Dataset, Report
 from wsvis_platform.materialise import Trainer
 from wsvis_platform.ray_process import environment
 from wsvis_platform.store import Store
-from wsvis_platform.training_stream import IrnSource, trouble_error
-from wsvis_platform.training_worker import STAGE, Board, Job, Start, train_worker
+from wsvis_platform.training_detector import detector_training
+from wsvis_platform.training_irn import IRN
+from wsvis_platform.training_job import Job, Source, Training, trouble_error
+from wsvis_platform.training_worker import Board, Start, train_worker
+
+TRAININGS: Mapping[str, Training] = {"irn": IRN, "detector": detector_training()}
+"""Stage -> how several workers train it."""
 
 
 class _StopOnTrouble(ray.train.UserCallback):
@@ -42,7 +47,8 @@ class _StopOnTrouble(ray.train.UserCallback):
             raise RuntimeError("no attempt can succeed")
 
 
-def train_irn_distributed(
+def train_distributed(
+    stage: str,
     config: Config,
     dataset: Dataset,
     store: Store,
@@ -51,17 +57,17 @@ def train_irn_distributed(
     *,
     workers: int,
     gpus_per_worker: float = 0.0,
-    readers: int = 1,
     cpus: float = 0.0,
-    checkpoint_every: int = 50,
+    checkpoint_every: int = 0,
     max_failures: int = 3,
     started: Callable[[Start], None] | None = None,
 ) -> None:
-    """Train flowIRN over several workers and stage what ``wsvis.irn.stages.irn`` would give.
+    """Train a stage's network over several workers and stage what one process would give.
 
     Ray must be running; the stages before it must be complete in the store.
 
     Args:
+        stage: one of ``TRAININGS``.
         config: the whole run's settings.
         dataset: the training videos.
         store: on a file system that all machines share.
@@ -69,9 +75,8 @@ def train_irn_distributed(
         report: hears worker 0's numbers, in this process.
         workers: processes that train together.
         gpus_per_worker: GPUs each holds; 0 trains on CPUs. Below 1 several share one.
-        readers: actors that decode and augment frames, per worker.
         cpus: CPUs to take in all; 0 = all of the cluster. Each process gets at most one.
-        checkpoint_every: steps between training states.
+        checkpoint_every: steps between training states; 0 = :func:`steps_between_states`.
         max_failures: how often dead workers may be replaced.
         started: hears each worker that begins, the first time and after a failure.
 
@@ -79,11 +84,21 @@ def train_irn_distributed(
         InputError: settings or data with which no training is possible; one line.
         CorruptEntryError: a stored input differs from what was written.
     """
+    training = TRAININGS[stage]
     blind = replace(dataset, videos=tuple(replace(v, instances=None) for v in dataset.videos))
-    _check_batch(config, sum(video.length for video in blind.videos), workers)
+    training.check(config, blind, workers)
+    every = checkpoint_every or steps_between_states(training.steps(config, blind, workers))
     room = cpus or ray.cluster_resources().get("CPU", 1.0)
-    share = min(1.0, int(1000 * room / (workers * (1 + readers))) / 1000)  # Ray counts thousandths
-    source = IrnSource(config, blind, str(store.root), dict(keys))
+    processes = workers * (1 + training.readers)
+    share = min(1.0, int(1000 * room / processes) / 1000)  # Ray counts thousandths
+    job = Job(
+        stage=stage,
+        train=training.train,
+        source=Source(config, blind, str(store.root), dict(keys)),
+        checkpoint_every=every,
+        readers=training.readers,
+        cpus=share,
+    )
     folder = store.root / "training"
     board: Any = Board.remote()
     failed: list[BaseException] = []
@@ -91,12 +106,12 @@ def train_irn_distributed(
     def fit() -> None:
         try:
             _fit(
-                {"job": Job(source, checkpoint_every, readers, share), "board": board},
+                {"job": job, "board": board},
                 workers=workers,
                 cpus=share,
                 gpus=gpus_per_worker,
                 folder=folder,
-                name=keys[STAGE],
+                name=keys[stage],
                 max_failures=max_failures,
             )
         except BaseException as error:
@@ -122,11 +137,16 @@ def train_irn_distributed(
     finally:
         ray.kill(board)  # workers that outlive an interrupted driver stop at their next report
     if trouble:
-        shutil.rmtree(folder / keys[STAGE], ignore_errors=True)
+        shutil.rmtree(folder / keys[stage], ignore_errors=True)
         raise trouble_error(trouble)
     if failed:
         raise failed[0]
-    shutil.rmtree(folder / keys[STAGE], ignore_errors=True)
+    shutil.rmtree(folder / keys[stage], ignore_errors=True)
+
+
+def steps_between_states(steps: int) -> int:
+    """About a hundred training states, at least 50 steps apart: a large one has 350 MB."""
+    return max(50, steps // 100)
 
 
 def ray_train_trainers(
@@ -136,36 +156,28 @@ def ray_train_trainers(
 
     Who holds CPUs itself (a trial) gives the rest as ``cpus``; else the workers wait for its own.
     """
-
-    def irn(
-        config: Config,
-        dataset: Dataset,
-        store: Store,
-        keys: Mapping[str, str],
-        report: Report | None,
-    ) -> None:
-        train_irn_distributed(
-            config,
-            dataset,
-            store,
-            keys,
-            report,
-            workers=workers,
-            gpus_per_worker=gpus_per_worker,
-            cpus=cpus,
-        )
-
-    return {STAGE: irn}
+    options = {"workers": workers, "gpus_per_worker": gpus_per_worker, "cpus": cpus}
+    return {stage: partial(train_distributed, stage, **options) for stage in TRAININGS}
 
 
-def _check_batch(config: Config, frames: int, workers: int) -> None:
-    """Each batch must split evenly, or the number of workers would change the result."""
-    batch = min(config.irn.batch_size, frames)
-    if batch % workers or not batch:
-        raise InputError(
-            f"--train-workers {workers}: a batch of {batch} frames does not split evenly; choose "
-            "another number, or irn.batch_size as a multiple of it"
-        )
+def check_split(
+    config: Config, dataset: Dataset, store: Store, keys: Mapping[str, str], workers: int
+) -> None:
+    """Refuse what does not split evenly over the workers, before hours of other work.
+
+    Args:
+        config: the whole run's settings.
+        dataset: the training videos, perhaps more than will be usable.
+        store: trainings whose result it holds are not asked.
+        keys: stage -> key, of all that will be needed.
+        workers: processes that train together.
+
+    Raises:
+        InputError: one line.
+    """
+    for stage, training in TRAININGS.items():
+        if stage in keys and store.manifest(stage, keys[stage]) is None:
+            training.check(config, dataset, workers)
 
 
 def _fit(

@@ -1,4 +1,4 @@
-"""Training batches by Ray Data: actors decode and augment them, away from the networks.
+"""flowIRN's training batches by Ray Data: actors decode and augment them, away from the networks.
 
 A batch is a function of (seed, step, worker) and nothing else. Each training worker therefore owns
 a stream of its own, one row per step in order, read by actors of its own: no row has to be dealt
@@ -8,52 +8,36 @@ it. Every row holds one batch as a safetensors file, since batches differ in sha
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
 
-from wsvis.config import Config
 from wsvis.errors import InputError
 from wsvis.irn.batches import IrnBatch
 from wsvis.irn.stages import (
-    Group,
     mean_batches,
     training_batches,
     training_frames,
     training_steps,
 )
 from wsvis.payload import Payload, from_bytes, to_bytes
-from wsvis.types import Dataset
+from wsvis.workers import Group
 from wsvis_platform.extract import limit_threads, quiet_context
-from wsvis_platform.store import CorruptEntryError, Store
-from wsvis_platform.video_worker import StoreInputs
+from wsvis_platform.store import CorruptEntryError
+from wsvis_platform.training_job import Source, trouble_error, trouble_text
 
 _MOST_BLOCKS = 1000
 """Ray Data keeps books per block, so a long training puts several steps into one."""
 
 
-@dataclass(frozen=True)
-class IrnSource:
-    """Where the batches of a training come from."""
-
-    config: Config
-    dataset: Dataset
-    root: str
-    keys: Mapping[str, str]
-
-
 class _BatchReader:
     """What lives in each reading actor: rows are numbers of training steps, then of mean steps."""
 
-    def __init__(self, source: IrnSource, worker: int, workers: int) -> None:
+    def __init__(self, source: Source, worker: int, workers: int) -> None:
         self.config = source.config
-        inputs = StoreInputs(Store(Path(source.root)), source.keys)
-        frames = training_frames(source.config, source.dataset, inputs)
+        frames = training_frames(source.config, source.dataset, source.inputs())
         group = Group(worker, workers)
         self.steps = training_steps(source.config, len(frames), workers)
         self.training = training_batches(source.config, frames, group)
@@ -85,7 +69,7 @@ class BatchStream:
 
     def __init__(
         self,
-        source: IrnSource,
+        source: Source,
         worker: int,
         workers: int,
         *,
@@ -156,17 +140,3 @@ def payload_to_batch(payload: Payload) -> IrnBatch:
         flow=tensors.get("flow"),
         keys=None if keys is None else tuple((int(i), bool(mirrored)) for i, mirrored in keys),
     )
-
-
-def trouble_text(error: InputError | CorruptEntryError) -> str:
-    """An error that the driver has to hear of, as text that crosses processes."""
-    if isinstance(error, InputError):
-        return json.dumps({"input": str(error)})
-    reason = str(error).removeprefix(f"{error.stage}/{error.key}/{error.item}: ")
-    return json.dumps({"corrupt": [error.stage, error.key, error.item, reason]})
-
-
-def trouble_error(text: str) -> InputError | CorruptEntryError:
-    """The inverse of :func:`trouble_text`."""
-    said = json.loads(text)
-    return InputError(said["input"]) if "input" in said else CorruptEntryError(*said["corrupt"])

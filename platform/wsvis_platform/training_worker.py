@@ -17,14 +17,12 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from wsvis.errors import InputError
-from wsvis.irn.stages import Group, initial_irn, train, training_frames
 from wsvis.payload import Payload, from_bytes, to_bytes
+from wsvis.workers import Group
 from wsvis_platform.extract import limit_threads
 from wsvis_platform.store import WHOLE, CorruptEntryError, Store
-from wsvis_platform.training_stream import BatchStream, IrnSource, trouble_text
-from wsvis_platform.video_worker import StoreInputs
+from wsvis_platform.training_job import Job, Share, trouble_text
 
-STAGE = "irn"
 _STATE = "state.safetensors"
 
 
@@ -37,17 +35,6 @@ class Start:
     """Where it began: 0, or the step of the last training state."""
     pid: int
     machine: str
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every worker is told."""
-
-    source: IrnSource
-    checkpoint_every: int
-    readers: int
-    cpus: float
-    """That a worker holds, and each of its readers."""
 
 
 @ray.remote(num_cpus=0)
@@ -104,10 +91,6 @@ def _train_share(job: Job, board: Any) -> None:
     step = int(state.data["step"]) if state else 0
     if ray.get(board.start.remote(Start(worker, step, os.getpid(), socket.gethostname()))):
         return
-    source = job.source
-    store = Store(source.root)
-    inputs = StoreInputs(store, source.keys)
-    stream = BatchStream(source, worker, workers, readers=job.readers, cpus_per_reader=job.cpus)
     latest: dict[str, float] = {}
 
     def report(numbers: Mapping[str, float]) -> None:
@@ -118,25 +101,25 @@ def _train_share(job: Job, board: Any) -> None:
     def checkpoint(payload: Payload) -> None:
         _hand_over(payload if worker == 0 else None, latest)
 
-    payload = train(
-        source.config,
-        initial_irn(source.config, source.dataset, inputs),
-        stream.training,
-        training_frames(source.config, source.dataset, inputs),
-        report,
+    share = Share(
+        source=job.source,
         group=Group(
             worker,
             workers,
             wrap=DistributedDataParallel if workers > 1 else None,
             sum_over_workers=_sum_over_workers,
         ),
+        report=report,
         checkpoint=checkpoint,
         checkpoint_every=job.checkpoint_every,
         resume=state,
-        mean_stream=stream.mean,
+        readers=job.readers,
+        cpus_per_reader=job.cpus,
     )
+    payload = job.train(share)
     if worker == 0:
-        store.stage_item(STAGE, source.keys[STAGE], WHOLE, payload)
+        source = job.source
+        Store(source.root).stage_item(job.stage, source.keys[job.stage], WHOLE, payload)
 
 
 def _sum_over_workers(values: Tensor) -> Tensor:

@@ -12,21 +12,20 @@ from wsvis.config import Config
 from wsvis.config_checks import with_overrides
 from wsvis.data.load import load_dataset
 from wsvis.errors import InputError
-from wsvis.irn.stages import Group, irn, mean_batches, training_batches, training_frames
+from wsvis.irn.stages import irn, mean_batches, training_batches, training_frames
 from wsvis.irn.train import to_device
 from wsvis.payload import from_bytes
 from wsvis.pipeline import stage_keys
+from wsvis.workers import Group
 from wsvis_platform.cluster import start_ray
 from wsvis_platform.materialise import Materialiser
 from wsvis_platform.store import CorruptEntryError, Store
-from wsvis_platform.training import ray_train_trainers, train_irn_distributed
+from wsvis_platform.training import ray_train_trainers, train_distributed
+from wsvis_platform.training_job import Source, trouble_error, trouble_text
 from wsvis_platform.training_stream import (
-    IrnSource,
     _BatchReader,
     batch_to_payload,
     payload_to_batch,
-    trouble_error,
-    trouble_text,
 )
 from wsvis_platform.video_worker import StoreInputs
 
@@ -107,7 +106,7 @@ def test_batches_cross_processes_unchanged(prepared):
     data, store, keys = prepared
     frames = training_frames(TINY, data, StoreInputs(store, keys))
     for group in (Group(), Group(1, 2)):
-        reader = _BatchReader(IrnSource(TINY, data, str(store.root), keys), *_numbers(group))
+        reader = _BatchReader(Source(TINY, data, str(store.root), keys), *_numbers(group))
         wanted = {0: training_batches(TINY, frames, group).batch(0)}
         wanted[reader.steps + 1] = mean_batches(TINY, frames, group).batch(1)
         for item, batch in wanted.items():
@@ -139,7 +138,7 @@ def test_keys_of_batches_cross_too(prepared):
 
 def test_a_corrupt_input_and_a_bad_one_reach_the_driver_as_what_they_are(prepared, tmp_path):
     data, store, keys = prepared
-    reader = _BatchReader(IrnSource(TINY, data, str(store.root), keys), 0, 1)
+    reader = _BatchReader(Source(TINY, data, str(store.root), keys), 0, 1)
 
     def unreadable(step):
         raise CorruptEntryError("flow", "k", "video: 1", "the content differs")
@@ -157,7 +156,7 @@ def test_a_corrupt_input_and_a_bad_one_reach_the_driver_as_what_they_are(prepare
 def test_a_batch_that_does_not_split_evenly_is_refused_before_anything_starts(prepared):
     data, store, keys = prepared
     with pytest.raises(InputError, match="--train-workers 3: a batch of 4 frames") as error:
-        train_irn_distributed(TINY, data, store, keys, workers=3)
+        train_distributed("irn", TINY, data, store, keys, workers=3)
     assert "\n" not in str(error.value)
 
 
@@ -200,7 +199,8 @@ def test_a_killed_worker_is_replaced_and_the_result_is_the_same(prepared, undist
             killed.extend(start.pid for start in starts if start.worker == 1)
             os.kill(killed[0], signal.SIGKILL)
 
-    train_irn_distributed(
+    train_distributed(
+        "irn",
         TINY,
         data,
         store,
@@ -242,7 +242,7 @@ def test_a_diverging_training_gives_one_line_at_once(prepared, local_ray):
     starts = []
     keys = {**keys, "irn": "1" * 32}
     with pytest.raises(InputError, match=r"diverged at step \d+; lower irn\.learning_rate") as e:
-        train_irn_distributed(config, data, store, keys, workers=1, started=starts.append)
+        train_distributed("irn", config, data, store, keys, workers=1, started=starts.append)
     assert "\n" not in str(e.value)
     assert len(starts) == 1  # it would diverge again: there is no second attempt
     assert not list((store.root / "training").iterdir())

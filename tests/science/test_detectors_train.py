@@ -59,6 +59,16 @@ def test_training_goes_on_exactly_where_it_stopped():
     assert same_weights(whole.state_dict(), resumed.state_dict())
 
 
+def test_the_final_loss_counts_steps_made_before_a_stop():
+    states: list[Payload] = []
+    # a tenth of the steps is two: one before the state, one after
+    whole, _ = train(small_detector(), 20, checkpoint=states.append, checkpoint_every=19)
+    resumed, curve = train(small_detector(seed=5), 20, resume=from_bytes(to_bytes(states[0])))
+    assert len(curve) == 1
+    assert resumed == whole
+    assert resumed["loss"] != curve[0]["loss"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -106,9 +116,11 @@ def test_refine_gets_the_pair_it_was_made_for():
     assert all(a == -b for a, b in flows)
 
 
-def test_a_diverging_training_stops_with_one_line():
+@pytest.mark.parametrize("with_refine", [False, True])
+def test_a_diverging_training_stops_with_one_line(with_refine):
+    settings = {"refine": refine if with_refine else None, "optimiser": "sgd"}
     with pytest.raises(InputError, match=r"diverged at step \d+; lower detector.learning_rate"):
-        train(small_detector(), 30, optimiser="sgd", learning_rate=1e6)
+        train(small_detector(), 30, learning_rate=1e6, **settings)
 
 
 def test_the_papers_schedule():

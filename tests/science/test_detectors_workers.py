@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
@@ -9,10 +10,18 @@ from torch import multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
 from science.test_detectors_batches import marked
-from wsvis.detectors.batches import PairBatches
+from wsvis.detectors.batches import PairBatches, PairSample
 from wsvis.detectors.build import build_detector
-from wsvis.detectors.train import train_detector
+from wsvis.detectors.train import COUNTS, train_detector
 from wsvis.maskconsist.refine import refine
+from wsvis.types import FrameInstances
+
+
+def some_without_labels():
+    """Six pairs; the last two have no label in either frame and give no loss."""
+    none = FrameInstances(np.zeros(0, np.int64), np.zeros(0, np.float32), ())
+    whole = marked(6)
+    return whole[:4] + [PairSample(pair.frames, (none, none), pair.flow) for pair in whole[4:]]
 
 
 def train(worker, workers, folder):
@@ -31,7 +40,7 @@ def train(worker, workers, folder):
     curve = []
     train_detector(
         model,
-        PairBatches(marked(6), pairs=4, seed=1, worker=worker, workers=workers),
+        PairBatches(some_without_labels(), pairs=4, seed=1, worker=worker, workers=workers),
         3,
         refine=refine,
         optimiser="sgd",
@@ -44,7 +53,11 @@ def train(worker, workers, folder):
         sum_over_workers=total,
     )
     last = float(sum(p.detach().double().abs().sum() for p in model.parameters()))
-    result = {"loss": [row["loss"] for row in curve], "weights": last}
+    result = {
+        "loss": [row["loss"] for row in curve],
+        "counts": [[row[name] for name in COUNTS] for row in curve],
+        "weights": last,
+    }
     (folder / f"{workers}-{worker}.json").write_text(json.dumps(result))
     if workers > 1:
         dist.destroy_process_group()
@@ -59,4 +72,6 @@ def test_two_workers_agree_with_one(tmp_path):
     )
     assert first == second
     assert first["loss"] == pytest.approx(alone["loss"], rel=1e-4)
+    assert min(labels for labels, _, _ in alone["counts"]) < 1  # a pair without labels took part
+    assert first["counts"] == alone["counts"]
     assert first["weights"] == pytest.approx(alone["weights"], rel=1e-6)

@@ -6,7 +6,7 @@ another network is refused in one line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -59,16 +59,16 @@ def detector_from_payload(payload: Payload, source: str = "detector") -> nn.Modu
 
 
 def detector_training_state(
-    model: nn.Module, optimiser: Optimizer, step: int, training: str
+    model: nn.Module, optimiser: Optimizer, step: int, training: str, losses: Iterable[float] = ()
 ) -> Payload:
-    """Everything a resumed run needs after ``step`` updates."""
+    """Everything a resumed run needs after ``step`` updates; ``losses`` are those of the last."""
     arrays = {f"model.{name}": _array(tensor) for name, tensor in model.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         for key, value in state.items():
             if value is not None:
                 arrays[f"optimiser.{index}.{key}"] = np.atleast_1d(_array(torch.as_tensor(value)))
-    data = {"kind": TRAINING, "step": step, "training": training, **identity(model)}
-    return Payload(arrays, data)
+    data = {"kind": TRAINING, "step": step, "training": training, "losses": list(losses)}
+    return Payload(arrays, {**data, **identity(model)})
 
 
 def restore_detector_training(

@@ -26,6 +26,7 @@ from wsvis.payload import Payload, instances_to_payload
 from wsvis.seeds import stage_seed
 from wsvis.stage import Inputs, Process
 from wsvis.types import Dataset, Report, Video
+from wsvis.workers import ALONE, Group
 
 Stream = Callable[[int], Iterator[list[TrainingPair]]]
 """Step -> batches from that step on."""
@@ -170,6 +171,7 @@ def train(
     stream: Stream,
     report: Report | None = None,
     *,
+    group: Group = ALONE,
     checkpoint: Callable[[Payload], None] | None = None,
     checkpoint_every: int = 0,
     resume: Payload | None = None,
@@ -182,6 +184,7 @@ def train(
         model: from :func:`initial_detector`.
         stream: from :func:`training_batches`.
         report: hears the loss, its parts, and how many labels went in and came out.
+        group: the workers that train together.
         checkpoint: gets a training state every ``checkpoint_every`` steps.
         checkpoint_every: 0 = never.
         resume: a training state to go on from.
@@ -198,8 +201,9 @@ def train(
         assert checkpoint is not None
         checkpoint(Payload(state.arrays, {**state.data, "curve": list(curve)}))
 
+    model = model.to(default_device())
     scores = train_detector(
-        model.to(default_device()),
+        model,
         stream,
         settings.steps,
         refine=refiner(config),
@@ -223,6 +227,9 @@ def train(
         checkpoint=keep if checkpoint else None,
         checkpoint_every=checkpoint_every,
         resume=resume,
+        network=group.wrap(model) if group.wrap else None,
+        workers=group.workers,
+        sum_over_workers=group.sum_over_workers,
     )
     about = {
         "class_names": list(dataset.classes),

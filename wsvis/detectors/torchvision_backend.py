@@ -112,6 +112,9 @@ class TorchvisionPass:
         proposals = [boxes[:most] for boxes in self.proposals]  # they are sorted, best first
         logits, regression = self._box_head(self.features, proposals)
         decoded = roi_heads.box_coder.decode(regression, proposals)
+        # without a single proposal (a network that diverged) the library leaves classes and
+        # corners in one
+        decoded = decoded.reshape(*logits.shape, 4)
         counts = [len(boxes) for boxes in proposals]
         kept = [
             select_boxes(boxes[:, 1:], scores[:, 1:], size, selection)

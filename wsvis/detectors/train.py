@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any, Protocol, runtime_checkable
@@ -20,6 +21,9 @@ from wsvis.maskconsist.instances import InstanceTensors
 from wsvis.maskconsist.refine import Pair
 from wsvis.payload import Payload
 from wsvis.types import Report
+
+COUNTS = ("labels", "targets", "predictions")
+"""Reported per frame: labels given, targets after refine, predictions it saw."""
 
 
 @runtime_checkable
@@ -97,7 +101,7 @@ def train_detector(
         sum_over_workers: adds a tensor up over them.
 
     Returns:
-        ``steps`` and ``loss``, the mean over the last tenth of the steps made here.
+        ``steps`` and ``loss``, the mean over the last tenth of the steps.
 
     Raises:
         InputError: a resume state of another training, or a loss that is no longer finite.
@@ -116,7 +120,9 @@ def train_detector(
     device = learned[0].device
     selection = selection or Selection(classes_per_box="best")
     stream = batches(start)
-    losses: list[float] = []
+    last: deque[float] = deque(
+        resume.data.get("losses", ()) if resume else (), maxlen=max(steps // 10, 1)
+    )
     model.train()
     for step in range(start, steps):
         factor = rate_factor(step, steps, schedule, warm_up)
@@ -129,8 +135,8 @@ def train_detector(
         for number, pair in enumerate(batch):
             pair = pair_to_device(pair, device)
             torch.manual_seed(pair.seed)
-            last = number == len(batch) - 1
-            wait = nullcontext() if last or network is None else forward.no_sync()
+            final = number == len(batch) - 1
+            wait = nullcontext() if final or network is None else forward.no_sync()
             with wait:
                 with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                     try:
@@ -146,9 +152,12 @@ def train_detector(
                 values = torch.stack([parts[name].float() for name in LOSSES]) / len(batch)
                 values.sum().backward()
             totals += values.detach()
-        totals = sum_over_workers(totals) / workers
-        losses.append(float(totals.sum()))
-        if not math.isfinite(losses[-1]):
+        # of all workers: each has only its own pairs
+        told = sum_over_workers(torch.cat([totals, totals.new_tensor(counts.numbers)]))
+        totals = told[: len(LOSSES)] / workers
+        now = float(totals.sum())
+        last.append(now)
+        if not math.isfinite(now):
             raise _diverged(step)
         if clip_norm:
             clip_grad_norm_(learned, clip_norm)
@@ -157,13 +166,15 @@ def train_detector(
         if report and (done % report_every == 0 or done == steps):
             found = dict(zip(LOSSES, totals.tolist(), strict=True))
             rate = learning_rate * factor
-            means = counts.per_frame(len(batch))
-            report({"step": done, "loss": losses[-1], **found, "learning_rate": rate, **means})
+            frames = 2 * len(batch) * workers
+            means = {
+                n: v / frames for n, v in zip(COUNTS, told[len(LOSSES) :].tolist(), strict=True)
+            }
+            report({"step": done, "loss": now, **found, "learning_rate": rate, **means})
         if checkpoint and checkpoint_every and done % checkpoint_every == 0:
-            checkpoint(detector_training_state(model, updates, done, identity))
+            checkpoint(detector_training_state(model, updates, done, identity, last))
     model.eval()
-    tail = losses[-max(len(losses) // 10, 1) :]
-    return {"steps": steps, "loss": sum(tail) / len(tail) if tail else math.nan}
+    return {"steps": steps, "loss": sum(last) / len(last) if last else math.nan}
 
 
 def _diverged(step: int) -> InputError:
@@ -219,10 +230,7 @@ class _Counts:
 
         return refined
 
-    def per_frame(self, pairs: int) -> dict[str, float]:
-        frames = 2 * pairs
-        return {
-            "labels": self.labels / frames,
-            "targets": self.targets / frames,
-            "predictions": self.predictions / frames,
-        }
+    @property
+    def numbers(self) -> tuple[int, int, int]:
+        """In the order of ``COUNTS``."""
+        return self.labels, self.targets, self.predictions

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from wsvis.cam.cam import fold_in_place
 from wsvis.cam.classifier import classifier_from_payload
@@ -31,23 +29,10 @@ from wsvis.payload import Payload, instances_to_payload
 from wsvis.seeds import stage_seed
 from wsvis.stage import Inputs, Process
 from wsvis.types import Dataset, Report, Video
+from wsvis.workers import ALONE, Group
 
 Stream = Callable[[int], Iterator[IrnBatch]]
 """Step -> batches from that step on."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """The workers that train one network together; alone by default."""
-
-    worker: int = 0
-    workers: int = 1
-    wrap: Callable[[nn.Module], nn.Module] | None = None
-    """Makes a network data-parallel."""
-    sum_over_workers: Callable[[Tensor], Tensor] = lambda values: values
-
-
-ALONE = Group()
 
 
 def ir_labels(config: Config, wholes: Mapping[str, Payload]) -> Process:
