@@ -22,6 +22,7 @@ import ray.train
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from wsvis.config import Config
+from wsvis.detectors.stages import training_pairs
 from wsvis.types import Dataset, Report
 from wsvis_platform.materialise import Trainer
 from wsvis_platform.ray_process import environment
@@ -31,7 +32,12 @@ from wsvis_platform.training_irn import IRN
 from wsvis_platform.training_job import Job, Source, Training, trouble_error
 from wsvis_platform.training_worker import Board, Start, train_worker
 
-TRAININGS: Mapping[str, Training] = {"irn": IRN, "detector": detector_training()}
+TRAININGS: Mapping[str, Training] = {
+    "irn": IRN,
+    "detector": detector_training(),
+    "self_detector": detector_training(partial(training_pairs, labels="self_labels")),
+    "supervised_detector": detector_training(partial(training_pairs, labels="truth_labels")),
+}
 """Stage -> how several workers train it."""
 
 

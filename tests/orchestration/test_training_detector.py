@@ -14,7 +14,7 @@ from wsvis.detectors.stages import detector, training_batches, training_pairs
 from wsvis.errors import InputError
 from wsvis.evaluation.frame_ap import frame_truths
 from wsvis.payload import from_bytes, instances_to_payload
-from wsvis.pipeline import stage_keys
+from wsvis.pipeline import DETECTORS, stage_keys
 from wsvis.types import FrameInstances
 from wsvis.workers import Group
 from wsvis_platform.cluster import start_ray
@@ -22,6 +22,7 @@ from wsvis_platform.materialise import Materialiser
 from wsvis_platform.prepare import prepare
 from wsvis_platform.store import Store
 from wsvis_platform.training import (
+    TRAININGS,
     ray_train_trainers,
     steps_between_states,
     train_distributed,
@@ -117,6 +118,10 @@ def share(prepared, config=TINY, group=None):
         readers=0,
         cpus_per_reader=0,
     )
+
+
+def test_every_detector_can_be_trained_by_several_workers():
+    assert set(TRAININGS) == {"irn", *DETECTORS}
 
 
 def test_pairs_that_do_not_split_evenly_are_refused_before_anything_runs(prepared, tmp_path):
