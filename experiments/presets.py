@@ -136,8 +136,8 @@ def davis_mini() -> Config:
             short_sides=(0, 0),
             infer_short_side=0,
         ),
-        # every second frame is listed: six raw frames, the paper has five
-        maskconsist=MaskConsistConfig(delta=3),
+        # every sixth frame is listed: one listed frame is six raw ones, the paper has five
+        maskconsist=MaskConsistConfig(delta=1),
     )
 
 
