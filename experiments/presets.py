@@ -80,9 +80,6 @@ def cpu() -> Config:
             short_sides=(0, 0),
             infer_short_side=0,
         ),
-        # with the largest mask first, labels grow from step to step to twice the object, and AP50
-        # falls below a tenth (docs/LOG.md)
-        maskconsist=MaskConsistConfig(labels_first=True),
     )
 
 

@@ -185,7 +185,7 @@ def test_switches_of_maskconsist_reach_it():
     assert refiner(with_overrides(Config(), {"maskconsist.enabled": False})) is None
     # to b from a; in a nothing new: b has no label that would support it
     assert targets() == (1, 1)
-    # without matching each frame's own labels support: in a the whole object replaces its part
+    # without matching each frame's own labels support: in a the label suppresses the whole object
     assert targets(inter=False) == (1, 0)
     assert targets(inter=False, iom_nms=False) == (2, 0)
     # boxes of 14 and 16 pixels have an IoU of (14 / 16)^2 = .766
