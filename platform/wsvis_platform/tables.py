@@ -162,7 +162,8 @@ def _side_cells(row: Row, rows: Sequence[Row], columns: Columns, side: Side) -> 
         spread = "" if math.isnan(gain.std) else f" ± {100 * gain.std:.1f}"
         cells.append("n/a" if math.isnan(gain.mean) else f"{100 * gain.mean:+.1f}{spread}")
         if several:
-            cells.append("" if math.isnan(gain.p) else f"{gain.p:.3f}")
+            shown = "<0.001" if gain.p < 0.001 else f"{gain.p:.3f}"
+            cells.append("" if math.isnan(gain.p) else shown)
     return cells
 
 
@@ -248,6 +249,7 @@ _LATEX = {
     "±": r"$\pm$",
     "+": "+",
     "λ": r"$\lambda$",
+    "<": "$<$",
 }
 
 

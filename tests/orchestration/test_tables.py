@@ -129,6 +129,13 @@ def test_a_table_of_held_out_clips_falls_back_to_the_training_clips():
     assert table_cells(without, held_out)[1][0][1] == "20.0 ± 0.0"
 
 
+def test_a_tiny_p_is_not_shown_as_nothing():
+    # differences .3, .3001, .2999: t = 5196 with two degrees of freedom
+    rows = [Row("A", measurement(0.1, 0.1, 0.1)), Row("B", measurement(0.4, 0.4001, 0.3999))]
+    assert table_cells(rows)[1][1][5] == "<0.001"
+    assert r"$<$0.001" in latex_table(rows, "")
+
+
 def test_markdown_and_latex_have_every_row_and_column():
     text = markdown_table(ROWS, "Caption.")
     lines = text.splitlines()
