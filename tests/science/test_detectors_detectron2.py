@@ -143,3 +143,13 @@ def test_it_trains_and_survives_being_a_file(detector):
     a, b = (predict_frames(m, frames, short_side=0, score_threshold=0.0)[0] for m in (model, again))
     assert len(a) > 0
     assert a.masks == b.masks
+
+
+def test_a_network_without_a_proposal_left_finds_nothing():
+    pytest.importorskip("detectron2")
+    broken = build_detector(3, backend="detectron2", backbone="small")
+    with torch.no_grad():
+        for parameter in broken.net.rpn.parameters():
+            parameter.fill_(float("nan"))
+    frames = [np.zeros((HEIGHT, WIDTH, 3), np.uint8)]
+    assert [len(found) for found in predict_frames(broken, frames, short_side=0)] == [0]

@@ -122,7 +122,8 @@ class Detectron2Pass:
         scores = heads.box_predictor.predict_probs(outputs, proposals)
         boxes = heads.box_predictor.predict_boxes(outputs, proposals)
         kept = [
-            select_boxes(b.reshape(len(b), -1, 4), s[:, :-1], size, selection)
+            # not -1: without a single proposal (a network that diverged) it could be anything
+            select_boxes(b.reshape(len(s), s.shape[1] - 1, 4), s[:, :-1], size, selection)
             for b, s, size in zip(boxes, scores, self.sizes, strict=True)
         ]
         levels = [self.features[name] for name in heads.mask_in_features]
