@@ -40,8 +40,13 @@ _LABELS, _TRACKS = "wsvis.detectors.labels", "wsvis.tracking.stages"
 _FCAM = ("fcam.amplification", "fcam.percentile", "fcam.floor")
 
 
-def _detected(prefix: str, labels: str) -> tuple[Stage, ...]:
+DETECTOR_LABELS = {"": "pseudo_labels", "self_": "self_labels", "supervised_": "truth_labels"}
+"""What the names of a detector's stages begin with -> the stage it learns from."""
+
+
+def _detected(prefix: str) -> tuple[Stage, ...]:
     """A detector trained on the labels of a stage, what it finds, and how good that is."""
+    labels = DETECTOR_LABELS[prefix]
     detector, predictions, tracks = (f"{prefix}{n}" for n in ("detector", "predictions", "tracks"))
     return (
         # Mask R-CNN on frame pairs, labels made consistent along the flow between (MaskConsist)
@@ -221,7 +226,7 @@ STAGES: tuple[Stage, ...] = (
         ("flow.provider", "flow.weights", "flow.long_side", "flow.stored_stride"),
         per_video=flow_stages.step_flow,
     ),
-    *_detected("", "pseudo_labels"),
+    *_detected(""),
     Stage(
         "self_labels",
         1,
@@ -229,7 +234,7 @@ STAGES: tuple[Stage, ...] = (
         ("self_training",),
         per_video=later(_LABELS, "self_labels"),
     ),
-    *_detected("self_", "self_labels"),
+    *_detected("self_"),
     Stage(
         "truth_labels",
         1,
@@ -238,7 +243,7 @@ STAGES: tuple[Stage, ...] = (
         sees_truth=True,
         per_video=later(_LABELS, "truth_labels"),
     ),
-    *_detected("supervised_", "truth_labels"),
+    *_detected("supervised_"),
     # the two baselines every sweep is held against
     Stage(
         "cam_masks",
@@ -278,7 +283,7 @@ STAGES: tuple[Stage, ...] = (
     ),
 )
 BY_NAME = {stage.name: stage for stage in STAGES}
-DETECTORS = frozenset({"detector", "self_detector", "supervised_detector"})
+DETECTORS = frozenset(f"{prefix}detector" for prefix in DETECTOR_LABELS)
 """The stages that train one."""
 TRAINED = frozenset({"classifier", "irn"}) | DETECTORS
 """The stages that train a network."""

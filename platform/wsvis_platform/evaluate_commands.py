@@ -66,7 +66,8 @@ def evaluate_frames(
     """
     import numpy as np
 
-    from wsvis.evaluation.frame_ap import FrameAp, kept
+    from wsvis.chosen_instances import kept
+    from wsvis.evaluation.frame_ap import FrameAp
     from wsvis.evaluation.frame_results import found_frames, open_frame_results, true_frames
     from wsvis.evaluation.greedy_matching import COCO_THRESHOLDS
     from wsvis.evaluation.vis_truth import open_truth

@@ -30,12 +30,13 @@ import ray.data
 from ray.data import ActorPoolStrategy, TaskPoolStrategy
 
 from wsvis.config import Config
+from wsvis.pipeline import DETECTOR_LABELS
 from wsvis_platform.materialise import Runner
 from wsvis_platform.store import Store
 from wsvis_platform.video_worker import Row, Task, VideoWorkers
 
-_NETWORK_STAGES = frozenset(
-    {"cam", "pseudo_labels", "predictions", "self_predictions", "supervised_predictions"}
+_NETWORK_STAGES = frozenset({"cam", "pseudo_labels"}).union(
+    f"{prefix}predictions" for prefix in DETECTOR_LABELS
 )
 LARGEST_BLOCK = 16
 """Videos that travel together. A worker waits some 0.15 s for its next block (with blocks of 4 that

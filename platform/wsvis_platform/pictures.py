@@ -8,23 +8,21 @@ import numpy as np
 
 from wsvis.cam.fcam import frame_fcam, upsample_maps
 from wsvis.cam.mask_stages import frame_maps
+from wsvis.chosen_instances import kept, none_found
 from wsvis.config import Config
 from wsvis.data.frames import read_frames
-from wsvis.evaluation.frame_ap import frame_truths
+from wsvis.evaluation.frame_ap import as_instances, frame_truths
 from wsvis.flow.field import frame_flow
 from wsvis.flow.stages import decoded_flow
 from wsvis.payload import payload_to_instances
-from wsvis.types import Dataset, FrameInstances, Video
-from wsvis.viz.method_grid import method_grid, scoring
+from wsvis.pipeline import DETECTOR_LABELS
+from wsvis.types import Dataset, Video
+from wsvis.viz.method_grid import method_grid
 from wsvis.viz.strips import cam_strip, stack_strips
 from wsvis_platform.store import Store
 from wsvis_platform.video_worker import StoreInputs
 
-LEARNT_FROM = {
-    "predictions": "pseudo_labels",
-    "self_predictions": "self_labels",
-    "supervised_predictions": "truth_labels",
-}
+LEARNT_FROM = {f"{prefix}predictions": labels for prefix, labels in DETECTOR_LABELS.items()}
 """What a detector finds -> what it has learnt from; both are drawn."""
 SHOWN_SCORE = 0.3
 """Detections that score less would only clutter a picture."""
@@ -92,9 +90,9 @@ def _strip(
     found = payload_to_instances(found)[frame]
     detections = None
     if (labels := LEARNT_FROM.get(masks)) is not None:
-        detections = scoring(found, SHOWN_SCORE)
+        detections = kept(found, SHOWN_SCORE)
         learnt = inputs.video(labels, video.id) if labels in inputs.keys else None
-        found = payload_to_instances(learnt)[frame] if learnt else scoring(found, 2.0)
+        found = payload_to_instances(learnt)[frame] if learnt else none_found()
     picture, flow = _frame_and_flow(video, frame, inputs)
     cam = np.zeros((0, video.height, video.width), np.float32)
     amplified = cam
@@ -115,8 +113,7 @@ def _strip(
             )
     truth = None
     if video.instances is not None:
-        real = frame_truths(video)[frame]
-        truth = FrameInstances(real.labels, np.ones(len(real.labels), np.float32), real.masks)
+        truth = as_instances(frame_truths(video)[frame])
     return cam_strip(
         picture,
         flow,
@@ -170,10 +167,7 @@ def comparison(
         part = slice(begin, begin + frames)
         truth = None
         if video.instances is not None:
-            truth = [
-                FrameInstances(real.labels, np.ones(len(real.labels), np.float32), real.masks)
-                for real in frame_truths(video)[part]
-            ]
+            truth = [as_instances(real) for real in frame_truths(video)[part]]
         rows = {
             name: payload_to_instances(payload)[part]
             for name, payload in found.items()

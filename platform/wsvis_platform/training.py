@@ -23,6 +23,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from wsvis.config import Config
 from wsvis.detectors.stages import training_pairs
+from wsvis.pipeline import DETECTOR_LABELS
 from wsvis.types import Dataset, Report
 from wsvis_platform.materialise import Trainer
 from wsvis_platform.ray_process import environment
@@ -34,9 +35,10 @@ from wsvis_platform.training_worker import Board, Start, train_worker
 
 TRAININGS: Mapping[str, Training] = {
     "irn": IRN,
-    "detector": detector_training(),
-    "self_detector": detector_training(partial(training_pairs, labels="self_labels")),
-    "supervised_detector": detector_training(partial(training_pairs, labels="truth_labels")),
+    **{
+        f"{prefix}detector": detector_training(partial(training_pairs, labels=labels))
+        for prefix, labels in DETECTOR_LABELS.items()
+    },
 }
 """Stage -> how several workers train it."""
 

@@ -7,8 +7,9 @@ from reference.forest_path_cutting import best_matching, keep_non_overlapping
 from reference.tracking_scenes import HEIGHT, WIDTH, frame_of, random_frames, shuffled
 from reference.warp_masks import iou as slow_iou
 from reference.warp_masks import warp_mask as slow_warp
+from wsvis.chosen_instances import subset
 from wsvis.masks import decode_masks
-from wsvis.tracking.detections import canonical_order, non_overlapping, selected, subset
+from wsvis.tracking.detections import canonical_order, non_overlapping, selected
 from wsvis.tracking.warp_tracklets import (
     Tracklet,
     chain_links,

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from reference.clips_on_disk import HEIGHT, WIDTH, rectangle
+from wsvis.chosen_instances import kept
 from wsvis.types import FrameInstances
-from wsvis.viz.method_grid import method_grid, scoring
+from wsvis.viz.method_grid import method_grid
 
 
 def found(*scores):
@@ -17,7 +18,7 @@ FRAMES = [np.full((HEIGHT, WIDTH, 3), 40 * n, np.uint8) for n in range(3)]
 
 
 def test_weak_detections_are_left_out():
-    chosen = scoring(found(0.9, 0.2, 0.3), 0.3)
+    chosen = kept(found(0.9, 0.2, 0.3), 0.3)
     assert chosen.scores.tolist() == [pytest.approx(0.9), pytest.approx(0.3)]
     assert chosen.masks == (found(0.9, 0.2, 0.3).masks[0], found(0.9, 0.2, 0.3).masks[2])
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from wsvis.chosen_instances import subset
 from wsvis.config import Config
 from wsvis.errors import InputError
-from wsvis.evaluation.frame_ap import frame_truths
+from wsvis.evaluation.frame_ap import as_instances, frame_truths
 from wsvis.payload import Payload, instances_to_payload, payload_to_instances
 from wsvis.stage import Process
-from wsvis.tracking.detections import subset
 from wsvis.types import FrameInstances, Video
 
 
@@ -56,16 +56,7 @@ def truth_labels(config: Config, wholes: Mapping[str, Payload]) -> Process:
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
         if video.instances is None:
             raise InputError(f"video {video.id} has no annotated masks to learn from")
-        frames = []
-        for truth in frame_truths(video):
-            single = np.flatnonzero(~truth.crowd)
-            frames.append(
-                FrameInstances(
-                    labels=truth.labels[single],
-                    scores=np.ones(len(single), dtype=np.float32),
-                    masks=tuple(truth.masks[n] for n in single),
-                )
-            )
-        return instances_to_payload(frames)
+        truths = frame_truths(video)
+        return instances_to_payload([as_instances(truth, crowds=False) for truth in truths])
 
     return process

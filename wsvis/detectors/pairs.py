@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wsvis.chosen_instances import kept
 from wsvis.data.frame_sequence import FrameSequence
 from wsvis.detectors.batches import PairSample, frame_pairs
 from wsvis.flow.stages import decoded_flow
 from wsvis.payload import Payload, payload_to_instances
-from wsvis.tracking.detections import selected, subset
 from wsvis.types import FrameInstances, Video
 
 CACHE_BYTES = 1 << 30
@@ -91,8 +91,7 @@ class StoredPairs(Sequence[PairSample]):
 
     def _labels(self, video: Video) -> list[FrameInstances]:
         found = payload_to_instances(self.labels(video.id))
-        chosen = selected(found, min_score=self.min_score)
-        return [subset(frame, keep) for frame, keep in zip(found, chosen, strict=True)]
+        return [kept(frame, self.min_score) for frame in found]
 
     def _video(self, video: Video) -> _Video:
         if video.id in self._kept:

@@ -54,6 +54,13 @@ def frame_truths(video: Video) -> list[FrameTruth]:
     return truths
 
 
+def as_instances(truth: FrameTruth, crowds: bool = True) -> FrameInstances:
+    """Ground truth in the form of what is found, each object with score 1."""
+    chosen = np.arange(len(truth.labels)) if crowds else np.flatnonzero(~truth.crowd)
+    masks = tuple(truth.masks[n] for n in chosen)
+    return FrameInstances(truth.labels[chosen], np.ones(len(chosen), np.float32), masks)
+
+
 class FrameAp:
     """Gathers frames one at a time; every frame is one image of the COCO protocol.
 
@@ -143,13 +150,6 @@ def frame_ap_by_class(
 ) -> Float[np.ndarray, "K C"]:
     """AP of each class at each threshold; NaN for a class without ground truth."""
     return _gathered(truth, predictions, classes, iou_thresholds, max_detections).by_class()
-
-
-def kept(instances: FrameInstances, min_score: float) -> FrameInstances:
-    """Instances with at least the given score."""
-    chosen = np.flatnonzero(instances.scores >= min_score)
-    masks = tuple(instances.masks[n] for n in chosen)
-    return FrameInstances(instances.labels[chosen], instances.scores[chosen], masks)
 
 
 def instances_per_frame(predictions: Sequence[FrameInstances], score_threshold: float = 0) -> float:

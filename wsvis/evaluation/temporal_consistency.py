@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from wsvis.evaluation.frame_ap import FrameAp, FrameTruth, kept
+from wsvis.chosen_instances import kept
+from wsvis.evaluation.frame_ap import FrameAp, FrameTruth
 from wsvis.flow.warp import warp_masks
 from wsvis.masks import decode_masks, encode_masks
 from wsvis.types import FrameInstances

@@ -75,10 +75,3 @@ def selected(
         ).tolist()
         for instances in frames
     ]
-
-
-def subset(instances: FrameInstances, positions: Sequence[int]) -> FrameInstances:
-    """The detections at these positions."""
-    index = np.asarray(positions, dtype=np.int64)
-    masks = tuple(instances.masks[n] for n in positions)
-    return FrameInstances(instances.labels[index], instances.scores[index], masks)

@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from wsvis.chosen_instances import subset
 from wsvis.tracking.cutouts import Sampling, sampling_of
-from wsvis.tracking.detections import Detection, selected, subset
+from wsvis.tracking.detections import Detection, selected
 from wsvis.tracking.forest_path_cutting import forest_path_cutting
 from wsvis.tracking.iou_tracker import iou_tracks
 from wsvis.tracking.online import online_tracks

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import UInt8
 
+from wsvis.chosen_instances import kept, none_found
 from wsvis.types import FrameInstances
 from wsvis.viz.overlays import overlay_instances
 from wsvis.viz.strips import captioned_row, matched_ids, stack_strips
@@ -44,7 +45,7 @@ def method_grid(
     for name, found in methods.items():
         if len(found) != len(frames):
             raise ValueError(f"{name} has {len(found)} frames, not {len(frames)}")
-    real = truth or [_NOTHING] * len(frames)
+    real = truth or [none_found()] * len(frames)
     rows = []
     if truth is not None:
         drawn = [
@@ -55,18 +56,8 @@ def method_grid(
     for name, found in methods.items():
         drawn = []
         for frame, mine, there in zip(frames, found, real, strict=True):
-            shown = scoring(mine, min_score)
+            shown = kept(mine, min_score)
             ids = matched_ids(shown, there)
             drawn.append(overlay_instances(frame, shown, class_names, ids=ids))
         rows.append(captioned_row(name, drawn, height))
     return stack_strips(rows, title)
-
-
-def scoring(found: FrameInstances, min_score: float) -> FrameInstances:
-    """The instances that score at least so much."""
-    chosen = np.flatnonzero(found.scores >= min_score)
-    masks = tuple(found.masks[n] for n in chosen)
-    return FrameInstances(found.labels[chosen], found.scores[chosen], masks)
-
-
-_NOTHING = FrameInstances(np.zeros(0, np.int64), np.zeros(0, np.float32), ())
