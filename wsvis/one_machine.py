@@ -8,8 +8,9 @@ from wsvis.config import Config
 from wsvis.errors import InputError
 from wsvis.flow import stages as flow_stages
 from wsvis.payload import Payload
-from wsvis.pipeline import BY_NAME, DETECTORS, needed
+from wsvis.pipeline import BY_NAME, DETECTORS
 from wsvis.stage import later
+from wsvis.stage_keys import needed
 from wsvis.types import Dataset, Report
 
 

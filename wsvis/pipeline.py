@@ -19,21 +19,13 @@ recomputes only what its parameters change. The same stages run in a plain loop
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
 
 from wsvis.cam import mask_stages
-from wsvis.config import Config
-from wsvis.config_checks import config_slice
 from wsvis.data import stages as data_stages
 from wsvis.evaluation import stages as evaluation_stages
 from wsvis.flow import stages as flow_stages
-from wsvis.seeds import stage_seed
 from wsvis.stage import Stage, later
-from wsvis.types import Dataset
 
 _CAM, _IRN, _DETECTORS = "wsvis.cam.stages", "wsvis.irn.stages", "wsvis.detectors.stages"
 _LABELS, _TRACKS = "wsvis.detectors.labels", "wsvis.tracking.stages"
@@ -287,53 +279,3 @@ DETECTORS = frozenset(f"{prefix}detector" for prefix in DETECTOR_LABELS)
 """The stages that train one."""
 TRAINED = frozenset({"classifier", "irn"}) | DETECTORS
 """The stages that train a network."""
-
-
-def needed(targets: Iterable[str], given: Iterable[str] = ()) -> list[Stage]:
-    """The stages that the targets need, inputs first; a given stage's own inputs are not needed."""
-    wanted, stopped = set(targets), set(given)
-    for stage in reversed(STAGES):
-        if stage.name in wanted and stage.name not in stopped:
-            wanted.update(stage.inputs)
-    return [stage for stage in STAGES if stage.name in wanted and stage.name not in stopped]
-
-
-def stage_keys(
-    config: Config, dataset: Dataset, targets: Iterable[str], given: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Stage name -> content-addressed key, for all stages the targets need.
-
-    Args:
-        config: the whole run's settings; each stage sees only its slice.
-        dataset: gives the data fingerprint.
-        targets: names of the stages wanted.
-        given: keys taken as they are, for instance a classifier trained on another split.
-    """
-    keys: dict[str, str] = dict(given or {})
-    for stage in needed(targets, keys):
-        identity: dict[str, Any] = {
-            "stage": stage.name,
-            "version": stage.version,
-            "settings": config_slice(config, stage.settings),
-            "inputs": {name: keys[name] for name in stage.inputs},
-            "data": dataset.fingerprint,
-        }
-        if stage.seeded:
-            identity["seed"] = stage_seed(config.seed, stage.name)
-        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-        keys[stage.name] = hashlib.sha256(text.encode()).hexdigest()[:32]
-    return keys
-
-
-def trained_networks(
-    config: Config, targets: Iterable[str], trained_on: Dataset | None
-) -> dict[str, str]:
-    """Keys of the networks the targets rest on, trained on other videos; nothing without those.
-
-    To measure on held-out videos: what is trained comes from the training videos.
-    """
-    if trained_on is None:
-        return {}
-    trained = [stage.name for stage in needed(targets) if stage.name in TRAINED]
-    keys = stage_keys(config, trained_on, trained)
-    return {name: keys[name] for name in trained}

@@ -17,9 +17,10 @@ from typing import Any
 from wsvis.config import Config
 from wsvis.config_checks import config_slice
 from wsvis.errors import InputError
-from wsvis.pipeline import BY_NAME, needed, stage_keys
+from wsvis.pipeline import BY_NAME
 from wsvis.seeds import stage_seed
 from wsvis.stage import Stage
+from wsvis.stage_keys import needed, stage_keys
 from wsvis.types import Dataset, Report
 from wsvis_platform.leases import lease
 from wsvis_platform.store import WHOLE, CorruptEntryError, Store

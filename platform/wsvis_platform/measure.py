@@ -11,7 +11,7 @@ import numpy as np
 
 from wsvis.config import Config
 from wsvis.config_checks import with_overrides
-from wsvis.pipeline import trained_networks
+from wsvis.stage_keys import trained_networks
 from wsvis.types import Dataset
 from wsvis_platform.materialise import Materialiser, Outcome
 from wsvis_platform.store import Store

@@ -9,7 +9,7 @@ from typing import Any
 import ray
 
 from wsvis.config import Config
-from wsvis.pipeline import needed, stage_keys, trained_networks
+from wsvis.stage_keys import needed, stage_keys, trained_networks
 from wsvis.types import Dataset, Report
 from wsvis_platform.extract import limit_threads, ray_data_runner
 from wsvis_platform.materialise import Materialiser, Outcome, Progress, Trainer

@@ -10,7 +10,7 @@ from wsvis.data.load import load_dataset, read_dataset
 from wsvis.data.select import keep_used_classes
 from wsvis.data.splits import save_split, split_dataset
 from wsvis.errors import InputError
-from wsvis.pipeline import stage_keys
+from wsvis.stage_keys import stage_keys
 from wsvis.types import Dataset
 from wsvis_platform.console import Screen
 from wsvis_platform.options import RunOptions, SweepOptions

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-import wsvis.pipeline as pipeline
+import wsvis.stage_keys as stage_keys
 from wsvis.config import Config
 from wsvis.config_checks import with_overrides
 from wsvis.errors import InputError
@@ -63,8 +63,7 @@ STAGES = (
 def made_up_stages(monkeypatch):
     LOG.clear()
     names = {stage.name: stage for stage in STAGES}
-    monkeypatch.setattr(pipeline, "STAGES", STAGES)
-    monkeypatch.setattr(pipeline, "BY_NAME", names)
+    monkeypatch.setattr(stage_keys, "STAGES", STAGES)
     monkeypatch.setattr(materialise, "BY_NAME", names)
     monkeypatch.setattr(video_worker, "BY_NAME", names)
 
@@ -165,7 +164,7 @@ def test_per_video_work_never_sees_the_ground_truth(tmp_path, monkeypatch):
         return process
 
     stages = (Stage("first", 1, (), (), per_video=spy),)
-    monkeypatch.setattr(pipeline, "STAGES", stages)
+    monkeypatch.setattr(stage_keys, "STAGES", stages)
     data = dataclasses.replace(
         DATA, videos=tuple(dataclasses.replace(v, instances=()) for v in DATA.videos)
     )
@@ -184,7 +183,7 @@ def test_several_entries_of_a_stage_run_as_one_job_and_are_then_only_completed(t
 
     here = Materialiser(store, runner)
     configs = [with_overrides(Config(), {"fcam.amplification": a}) for a in (2.0, 3.0, 3.0)]
-    keys = [pipeline.stage_keys(config, DATA, ["second"]) for config in configs]
+    keys = [stage_keys.stage_keys(config, DATA, ["second"]) for config in configs]
     here.ensure(configs[0], DATA, ["total"])
     jobs.clear()
     here.stage_together("second", [(c, DATA, k) for c, k in zip(configs, keys, strict=True)])
@@ -199,7 +198,7 @@ def test_several_entries_of_a_stage_run_as_one_job_and_are_then_only_completed(t
 
 def test_a_video_that_a_killed_worker_had_finished_is_not_computed_again(tmp_path):
     store = Store(tmp_path)
-    keys = pipeline.stage_keys(Config(), DATA, ["first"])
+    keys = stage_keys.stage_keys(Config(), DATA, ["first"])
     task = video_worker.Task(Config(), keys, DATA.videos[2])
     first_try = video_worker.VideoWorkers("first", store).run(task)
     retried = video_worker.VideoWorkers("first", store).run(task)

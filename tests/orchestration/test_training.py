@@ -1,13 +1,10 @@
 """flowIRN over several Ray Train workers: equal to one, whatever happens to a worker."""
 
-import os
-import signal
-
 import numpy as np
-import psutil
 import pytest
 import torch
 
+from orchestration.killed_worker import train_with_a_killed_worker
 from wsvis.config import Config
 from wsvis.config_checks import with_overrides
 from wsvis.data.load import load_dataset
@@ -15,7 +12,7 @@ from wsvis.errors import InputError
 from wsvis.irn.stages import irn, mean_batches, training_batches, training_frames
 from wsvis.irn.train import to_device
 from wsvis.payload import from_bytes
-from wsvis.pipeline import stage_keys
+from wsvis.stage_keys import stage_keys
 from wsvis.workers import Group
 from wsvis_platform.cluster import start_ray
 from wsvis_platform.materialise import Materialiser
@@ -192,30 +189,7 @@ def test_two_workers_do_what_one_does_and_the_store_keeps_it(prepared, undisturb
 def test_a_killed_worker_is_replaced_and_the_result_is_the_same(prepared, undisturbed):
     data, store, keys = prepared
     elsewhere = {**keys, "irn": "0" * 32}
-    starts, killed = [], []
-
-    def kill_worker_1(numbers):
-        if numbers["step"] == 20 and not killed:
-            killed.extend(start.pid for start in starts if start.worker == 1)
-            os.kill(killed[0], signal.SIGKILL)
-
-    train_distributed(
-        "irn",
-        TINY,
-        data,
-        store,
-        elsewhere,
-        kill_worker_1,
-        workers=2,
-        checkpoint_every=6,
-        started=starts.append,
-    )
-    assert len(killed) == 1
-    assert not psutil.pid_exists(killed[0])
-    first, second = starts[:2], starts[2:]
-    assert [start.step for start in first] == [0, 0]
-    assert sorted(start.worker for start in second) == [0, 1]
-    assert not {start.pid for start in first} & {start.pid for start in second}
+    _, second = train_with_a_killed_worker("irn", TINY, data, store, elsewhere)
     # a state that Ray Train had registered by then: of step 12 or 18, never the beginning
     assert {start.step for start in second} <= {12, 18}
     recovered, expected = staged(store, elsewhere["irn"]), undisturbed[0]

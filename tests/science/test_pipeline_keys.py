@@ -4,8 +4,9 @@ import pytest
 
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
-from wsvis.pipeline import BY_NAME, STAGES, needed, stage_keys, trained_networks
+from wsvis.pipeline import BY_NAME, STAGES
 from wsvis.seeds import stage_seed
+from wsvis.stage_keys import needed, stage_keys, trained_networks
 from wsvis.types import Dataset
 
 DATA = Dataset("d", ("a",), (), "f" * 64)
