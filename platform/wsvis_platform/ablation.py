@@ -157,11 +157,7 @@ def _best_of_each(found: Sequence[Measurement], variants: int) -> list[Measureme
     each = len(found) // variants
     groups = [found[i * each : (i + 1) * each] for i in range(variants)]
 
-    def rank(measurement: Measurement) -> float:
-        value = measurement.mean("ap50")
-        return value if value == value else -1.0
-
-    return [max(group, key=rank) for group in groups]
+    return [max(group, key=lambda measurement: measurement.rank("ap50")) for group in groups]
 
 
 def _caption(

@@ -49,6 +49,11 @@ class Measurement:
             return math.nan
         return float(np.std([row.get(metric, math.nan) for row in self.per_seed], ddof=1))
 
+    def rank(self, metric: str) -> float:
+        """The mean, with NaN below everything: by this the best is found."""
+        value = self.mean(metric)
+        return -math.inf if math.isnan(value) else value
+
     def summary(self) -> dict[str, float]:
         """``<metric>_mean`` and ``<metric>_std`` of every metric."""
         out: dict[str, float] = {}

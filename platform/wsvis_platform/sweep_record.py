@@ -120,7 +120,8 @@ class SweepRecord:
         for name, target, found, other in rows:
             if name != BEST:
                 self._child(name, f"{self.folder.name}/{name}", target, found, other)
-        best = next((row for row in rows if row[0] == BEST), rows[-1])
+        best = next((row for row in rows if row[0] == BEST), None)
+        best = best or max(rows, key=lambda row: row[2].rank("ap50"))
         summary: dict[str, float] = {f"best_{k}": v for k, v in best[2].summary().items()}
         if best[3] is not None:
             summary.update({f"best_held_out_{k}": v for k, v in best[3].summary().items()})

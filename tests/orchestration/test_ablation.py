@@ -111,6 +111,14 @@ def test_curves_of_the_networks_are_in_mlflow(rows, output):
             assert client.get_metric_history(run.info.run_id, name)
 
 
+def test_the_parent_run_has_the_numbers_of_the_best_row(rows, output):
+    client = mlflow.MlflowClient(f"sqlite:///{output}/mlflow.db")
+    experiment = client.get_experiment_by_name("ablation_flowirn")
+    found = client.search_runs([experiment.experiment_id], "attributes.run_name = 'tiny'")
+    best = max(row.found.mean("ap50") for row in rows)
+    assert found[0].data.metrics["best_ap50_mean"] == pytest.approx(best)
+
+
 def test_rows_can_be_chosen_and_then_compare_with_what_is_there():
     variants = [Variant("a", {}), Variant("b", {}), Variant("c", {}, against="b")]
     assert _chosen_rows(variants, ()) == variants
