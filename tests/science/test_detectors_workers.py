@@ -5,11 +5,10 @@ import json
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-from torch import multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
 from science.test_detectors_batches import marked
+from science.two_processes import run_two_processes, sum_over_workers
 from wsvis.detectors.batches import PairBatches, PairSample
 from wsvis.detectors.build import build_detector
 from wsvis.detectors.train import COUNTS, train_detector
@@ -27,16 +26,8 @@ def some_without_labels():
 def train(worker, workers, folder):
     torch.set_num_threads(1)
     model = build_detector(5, backbone="small", weights="standin", frozen_stages=1)
-    network, total = None, lambda values: values
-    if workers > 1:
-        where = f"file://{folder}/rendezvous"
-        dist.init_process_group("gloo", init_method=where, rank=worker, world_size=workers)
-        network = DistributedDataParallel(model)
-
-        def total(values):
-            dist.all_reduce(values)
-            return values
-
+    network = DistributedDataParallel(model) if workers > 1 else None
+    total = sum_over_workers if workers > 1 else lambda values: values
     curve = []
     train_detector(
         model,
@@ -59,14 +50,12 @@ def train(worker, workers, folder):
         "weights": last,
     }
     (folder / f"{workers}-{worker}.json").write_text(json.dumps(result))
-    if workers > 1:
-        dist.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_workers_agree_with_one(tmp_path):
     train(0, 1, tmp_path)
-    multiprocessing.start_processes(train, (2, tmp_path), nprocs=2, start_method="spawn")
+    run_two_processes(train, tmp_path)
     alone, first, second = (
         json.loads((tmp_path / name).read_text()) for name in ("1-0.json", "2-0.json", "2-1.json")
     )

@@ -6,6 +6,7 @@ import torch
 from reference import dense_crf as reference
 from wsvis.irn import crf as module
 from wsvis.irn.crf import appearance_offsets, dense_crf, mean_field, unary_energy
+from wsvis.irn.stencil import Stencil
 
 
 def scene(frames=1, maps=2, height=6, width=7, count=3, seed=0):
@@ -106,6 +107,18 @@ def test_frames_in_one_batch_do_not_meet(monkeypatch, sparse):
     assert torch.equal(*together)
     alone = dense_crf(images[1:2], labels[1:2], [2], **settings)
     assert torch.equal(alone, together[0][1:2])
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_memory_nobody_wrote_has_no_part_in_it(monkeypatch, sparse):
+    """A product into new memory is the product, whatever the memory held."""
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: sparse)
+    links = torch.zeros((1, 1, 5))
+    links[..., 1] = 3.0  # between the second cell and the third
+    matrix = Stencil(torch.full((1, 5), 2.0), links, [1])
+    packed = matrix.pack(torch.arange(5.0).view(1, 1, 5))
+    product = matrix.multiply(torch.full_like(packed, math.nan), packed, beta=0, alpha=1)
+    assert matrix.unpack(product, 1).tolist() == [[[0, 2 + 6, 4 + 3, 6, 8]]]
 
 
 @pytest.mark.parametrize("stride", [1, 2, 4])

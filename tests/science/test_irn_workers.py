@@ -5,10 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
-import torch.distributed as dist
-from torch import multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
+from science.two_processes import run_two_processes, sum_over_workers
 from wsvis.cam.backbones import build_backbone
 from wsvis.irn.batches import IrnBatches, IrnSample
 from wsvis.irn.network import Irn
@@ -28,16 +27,8 @@ def train(worker, workers, folder):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = Irn(build_backbone("small"), boundary_channels=8, displacement_channels=16)
-    network, total = None, lambda values: values
-    if workers > 1:
-        where = f"file://{folder}/rendezvous"
-        dist.init_process_group("gloo", init_method=where, rank=worker, world_size=workers)
-        network = DistributedDataParallel(model)
-
-        def total(values):
-            dist.all_reduce(values)
-            return values
-
+    network = DistributedDataParallel(model) if workers > 1 else None
+    total = sum_over_workers if workers > 1 else lambda values: values
     data = list(samples())
     split = {"canvas": (0, 0), "scales": (1.0, 1.0), "worker": worker, "workers": workers}
     curve = []
@@ -58,14 +49,12 @@ def train(worker, workers, folder):
     mean = set_mean_displacement(model, as_they_are(0), 2, total)
     result = {"curve": [list(row.values()) for row in curve], "mean": mean.tolist()}
     (folder / f"{workers}-{worker}.json").write_text(json.dumps(result))
-    if workers > 1:
-        dist.destroy_process_group()
 
 
 @pytest.mark.slow
 def test_two_workers_agree_with_one(tmp_path):
     train(0, 1, tmp_path)
-    multiprocessing.start_processes(train, (2, tmp_path), nprocs=2, start_method="spawn")
+    run_two_processes(train, tmp_path)
     alone, first, second = (
         json.loads((tmp_path / name).read_text()) for name in ("1-0.json", "2-0.json", "2-1.json")
     )

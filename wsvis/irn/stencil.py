@@ -65,10 +65,11 @@ class Stencil:
         return packed.view(self.frames, self.cells, -1)[..., :channels].transpose(1, 2)
 
     def multiply(self, y: Tensor, x: Tensor, *, beta: float, alpha: float) -> Tensor:
-        """Y <- beta y + alpha S x, in place, both packed."""
+        """Y <- beta y + alpha S x, in place, both packed; with beta = 0 whatever y held is gone."""
         if self._matrix is not None:
             return torch.addmm(y, self._matrix, x, beta=beta, alpha=alpha, out=y)
-        y.mul_(beta).addcmul_(x, self.diagonal.unsqueeze(1), value=alpha)
+        y = y.mul_(beta) if beta else y.zero_()  # memory nobody wrote can hold NaN
+        y.addcmul_(x, self.diagonal.unsqueeze(1), value=alpha)
         for shift, link in self.links:
             weight, cells = link.unsqueeze(1), self.cells
             y[..., : cells - shift].addcmul_(x[..., shift:], weight, value=alpha)
