@@ -49,6 +49,7 @@ lint: install
 ui:
 	@test -f "$(OUTPUT)/mlflow.db" || { echo "error: $(OUTPUT)/mlflow.db does not exist; run 'make sweep' first or give OUTPUT=..." >&2; exit 2; }
 	@$(MAKE) --no-print-directory install
+	@echo "open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning (without the last part MLflow shows its pages for language models)"
 	$(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri "sqlite:///$(abspath $(OUTPUT))/mlflow.db"
 
 bench: install
