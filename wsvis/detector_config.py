@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wsvis.config_checks import check_choices, check_range
+from wsvis.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +111,12 @@ class DetectorConfig:
         check_range("detector.clip_norm", self.clip_norm, 0, 1e9)
         for side in self.short_sides:
             check_range("detector.short_sides", side, 0, 8192)
+        low, high = self.short_sides
+        if low > high or (low == 0 < high):
+            raise InputError(
+                f"detector.short_sides is {low} {high}; give the smaller side first, or 0 0 for "
+                "frames as they are"
+            )
         check_range("detector.label_score", self.label_score, 0, 1)
         check_range("detector.infer_short_side", self.infer_short_side, 0, 8192)
         check_range("detector.score_threshold", self.score_threshold, 0, 1)

@@ -44,6 +44,8 @@ def test_every_leaf_can_be_overridden_with_its_own_value():
         ("classifier.backbone", "resnet51", "did you mean 'resnet50'?"),
         ("fcam.amplification", "three", "must be of type float"),
         ("cam.flip", 1, "must be of type bool"),
+        ("detector.short_sides", (512, 480), "give the smaller side first"),
+        ("detector.short_sides", (0, 480), "or 0 0 for frames as they are"),
         ("seed", -1, "seed is -1"),
     ],
 )

@@ -55,6 +55,31 @@ def test_flow_still_carries_one_frames_label_to_the_other(short_side, mirrored):
             assert target.boxes[0].tolist() == [left, 8 * scale, left + 12 * scale, 24 * scale]
 
 
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("factor", [2 / 3, 0.44, 1.4])
+def test_a_label_stays_where_the_frame_shows_its_object(factor, mirrored):
+    """Also at factors that are no whole number: centres of image and label, in pixels."""
+    mask = np.zeros((1, 180, 240), dtype=bool)
+    mask[0, 40:131, 50:171] = True
+    frame = (mask[0, ..., None] * np.full(3, 255)).astype(np.uint8)
+    labels = FrameInstances(np.array([1]), np.ones(1, np.float32), tuple(encode_masks(mask)))
+    still = np.zeros((180, 240, 2), np.float32)
+    pair = make_pair(
+        PairSample((frame, frame), (labels, labels), (still, still)),
+        short_side=round(180 * factor),
+        mirrored=mirrored,
+        seed=0,
+    )
+    shown, marked_there = pair.images[0][0].double(), pair.targets[0].masks[0].double()
+    for axis in (0, 1):
+        places = torch.arange(shown.shape[axis], dtype=torch.float64)
+        centres = [
+            float((values.sum(1 - axis) * places).sum() / values.sum())
+            for values in (shown, marked_there)
+        ]
+        assert centres[0] == pytest.approx(centres[1], abs=0.25)
+
+
 def test_a_label_that_vanishes_in_the_resize_is_dropped():
     sample = moving_sample()
     dot = np.zeros((2, HEIGHT, WIDTH), dtype=bool)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 from wsvis.detectors.roi_pool import RoiPool
 
@@ -28,7 +28,8 @@ def both(levels, boxes, size, samples):
     results = []
     for kind in (MultiScaleRoIAlign, RoiPool):
         leaves = {name: level.clone().requires_grad_() for name, level in levels.items()}
-        pooled = kind(NAMES, size, samples)(leaves, boxes, SHAPES)
+        about = {"strides": (4, 8, 16)} if kind is RoiPool else {}
+        pooled = kind(NAMES, size, samples, **about)(leaves, boxes, SHAPES)
         weights = torch.linspace(-1, 1, pooled.numel()).view_as(pooled)
         (pooled * weights).sum().backward()
         results.append((pooled, [leaves[name].grad for name in NAMES], leaves["pool"].grad))
@@ -70,7 +71,7 @@ def test_boxes_of_every_level_at_the_border_and_without_extent():
 def test_no_boxes_at_all():
     levels = pyramid(torch.Generator().manual_seed(1))
     none = [torch.zeros(0, 4), torch.zeros(0, 4)]
-    assert RoiPool(NAMES, 7, 2)(levels, none, SHAPES).shape == (0, 5, 7, 7)
+    assert RoiPool(NAMES, 7, 2, (4, 8, 16))(levels, none, SHAPES).shape == (0, 5, 7, 7)
 
 
 def test_one_image_may_be_without_boxes():
@@ -78,3 +79,13 @@ def test_one_image_may_be_without_boxes():
     boxes = [torch.zeros(0, 4), random_boxes(3, generator)]
     (theirs, _, _), (mine, _, _) = both(pyramid(generator), boxes, 7, 2)
     torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("height", [20, 40, 66])
+def test_levels_keep_their_stride_where_padding_hides_it(height):
+    """Images of 40 rows are padded to 64, whose level of 16 rows looks like half of them."""
+    level = torch.randn(1, 3, -(-height // 32) * 8, 24, generator=torch.Generator().manual_seed(3))
+    box = torch.tensor([[5.0, 3.0, 30.0, height - 2.0]])
+    expected = roi_align(level, [box], 7, 1 / 4, 2)
+    pooled = RoiPool(["0"], 7, 2, (4,))({"0": level}, [box], [(height, 90)])
+    torch.testing.assert_close(pooled, expected, atol=1e-5, rtol=1e-5)

@@ -223,3 +223,22 @@ def test_the_first_mask_loss_is_that_of_guessing(detector):
     torch.manual_seed(0)
     fresh = TorchvisionDetector(build_backbone("small"), 3).train()
     assert float(fresh(images, targets)["mask"].detach()) == pytest.approx(0.693, abs=0.03)
+
+
+def test_in_half_precision_predictions_for_refine_take_no_gradient_away(detector):
+    """The heads run twice in one autocast region, first without gradient."""
+    detector.train()
+    images, targets = frames_and_targets()
+    lengths = []
+    for refine in (None, lambda _, given: given):
+        detector.zero_grad()
+        torch.manual_seed(1)
+        with torch.autocast("cpu", torch.bfloat16):
+            losses = detector(images, targets, refine, Selection(score=0.0))
+        torch.stack(list(losses.values())).sum().backward()
+        heads = detector.net.roi_heads.named_parameters()
+        lengths.append({name: float(p.grad.norm()) for name, p in heads if p.grad is not None})
+    assert lengths[0].keys() == lengths[1].keys()
+    assert len(lengths[0]) > 10
+    assert min(lengths[0].values()) > 0
+    assert lengths[1] == pytest.approx(lengths[0], rel=0.05)

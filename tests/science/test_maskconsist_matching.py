@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from reference import maskconsist as slow
 from reference.maskconsist_scenes import as_dicts, flows, instances, rectangle, scene, shift
 from wsvis.flow.warp import warp_masks
-from wsvis.maskconsist.instances import pairwise_iou, tight_boxes
+from wsvis.maskconsist.instances import from_masks, pairwise_iou, tight_boxes
 from wsvis.maskconsist.inter_frame import (
     inter_frame_matching,
     match_weights,
@@ -151,3 +151,12 @@ def test_tight_boxes_of_masks():
     masks = torch.stack([rectangle(2, 3, 9, 5), rectangle(0, 0, 24, 32), rectangle(0, 0, 0, 0)])
     assert tight_boxes(masks).tolist() == [[3, 2, 5, 9], [0, 0, 32, 24], [0, 0, 0, 0]]
     assert float(pairwise_iou(masks[2:], masks[2:])) == 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 40_001), (2, 90_000), (50_000, 1)])
+def test_very_flat_frames_are_compared_too(height, width):
+    mask = torch.zeros(1, height, width, dtype=torch.bool)
+    mask[:, height // 3 :, width // 3 :] = True
+    same = from_masks(mask, torch.zeros(1, dtype=torch.int64), torch.ones(1))
+    weights = match_weights(same, same, torch.zeros(height, width, 2))
+    assert weights.tolist() == [[1.0]]

@@ -214,8 +214,22 @@ def test_labels_alone_and_identity_flow_change_nothing_but_contained_masks(label
     still = torch.zeros(6, 7, 2)
     nothing = labels[torch.zeros(0, dtype=torch.int64)]
     for predictions in (nothing, labels):
-        targets = refine((predictions, predictions), (labels, labels), still, still)
+        # (intra-frame matching would carry the union of labels whose boxes overlap)
+        targets = refine((predictions, predictions), (labels, labels), still, still, intra=False)
         close(targets[0], as_dicts(labels))
+
+
+def test_labels_within_one_box_are_carried_as_their_union():
+    """Two L shapes, each with the other's corner: boxes overlap, masks do not."""
+    high, low = rectangle(0, 0, 1, 8), rectangle(7, 1, 8, 8)
+    high[7, 0] = low[0, 7] = True
+    high[0, 7] = False
+    labels = scene((high, 0), (low, 0))
+    assert len(iom_nms(labels)) == 2
+    targets = refine((labels, labels), (labels, labels), STILL, STILL)
+    assert torch.equal(targets[0].masks, (high | low)[None])
+    apart = refine((labels, labels), (labels, labels), STILL, STILL, intra=False)
+    close(apart[0], as_dicts(labels))
 
 
 def test_targets_carry_no_gradient():

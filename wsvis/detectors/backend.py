@@ -96,6 +96,8 @@ def training_losses(
     if refine is not None:
         with torch.no_grad():
             chosen = refine(passed.predictions(selection or Selection()), chosen)
+        # Weights cast by autocast here know of no gradient; torch up to 2.10 may use them again.
+        torch.clear_autocast_cache()
     return passed.losses(chosen, empty_as_background=empty_as_background)
 
 

@@ -110,7 +110,8 @@ def _targets(
     if old != new and len(masks):
         masks = np.stack(
             [
-                cv2.resize(m.astype(np.uint8), new[::-1], interpolation=cv2.INTER_NEAREST)
+                # not INTER_NEAREST, which reads up to a pixel off the frame's own grid
+                cv2.resize(m.astype(np.uint8), new[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
                 for m in masks
             ]
         ).astype(bool)

@@ -199,13 +199,14 @@ def _mask_rcnn(
     backbone: Backbone, classes: int, normalisation: str, frozen_stages: int
 ) -> MaskRCNN:
     size = SIZES[backbone.name]
-    levels = [str(n) for n in range(size.levels)]
     mean, std = MEAN_STD[normalisation]
     mask_predictor = MaskRCNNPredictor(size.width, size.width, classes + 1)
     # with torchvision's own start the first mask loss is ten times what guessing costs
     nn.init.normal_(mask_predictor.get_parameter("mask_fcn_logits.weight"), std=0.001)
+    pyramid = Pyramid(backbone, size, frozen_stages)
+    levels, strides = [str(n) for n in range(size.levels)], pyramid.strides[: size.levels]
     return MaskRCNN(
-        Pyramid(backbone, size, frozen_stages),
+        pyramid,
         image_mean=list(mean),
         image_std=list(std),
         rpn_anchor_generator=AnchorGenerator(
@@ -216,11 +217,11 @@ def _mask_rcnn(
         rpn_post_nms_top_n_train=size.proposals[0],
         rpn_post_nms_top_n_test=size.proposals[1],
         rpn_batch_size_per_image=size.rpn_samples,
-        box_roi_pool=RoiPool(levels, 7, 2),
+        box_roi_pool=RoiPool(levels, 7, 2, strides),
         box_head=TwoMLPHead(size.width * 49, size.box_hidden),
         box_predictor=FastRCNNPredictor(size.box_hidden, classes + 1),
         box_batch_size_per_image=size.box_samples,
-        mask_roi_pool=RoiPool(levels, 14, 2),
+        mask_roi_pool=RoiPool(levels, 14, 2, strides),
         mask_head=MaskRCNNHeads(
             size.width, [size.width] * size.mask_layers, 1, norm_layer=norm_layer(size)
         ),

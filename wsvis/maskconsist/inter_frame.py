@@ -48,7 +48,8 @@ def inter_frame_matching(
 
     The paper is silent: on the least weight (pairs of weight 0 are no pairs; nothing else is
     dropped unless ``min_match_iou`` is set), and on how the masks are compared: large frames are
-    compared on every n-th pixel, which changes an IoU a little and the cost a lot.
+    compared on every n-th pixel, which changes an IoU a little and the cost a lot. An object
+    narrower than n pixels may fall between them and have no pair; at 480 x 864 n is 7.
 
     Args:
         a: candidates of the frame that is carried over.
@@ -107,8 +108,10 @@ def warp_masks_on_grid(
 
 def _grid(height: int, width: int, every: int, device: torch.device) -> Int64[Tensor, " cells"]:
     """Numbers of the pixels that take part, starting half a step from the corner."""
-    rows = torch.arange(every // 2, height, every, device=device)
-    columns = torch.arange(every // 2, width, every, device=device)
+    rows, columns = (
+        torch.arange(min(every // 2, side - 1), side, every, device=device)
+        for side in (height, width)
+    )
     return (rows[:, None] * width + columns).flatten()
 
 
