@@ -24,10 +24,10 @@ def main() -> None:
     from presets import PRESETS
 
     from wsvis_platform.experiment import parse_experiment
-    from wsvis_platform.options import AblationOptions
+    from wsvis_platform.options import FlowirnOptions
 
     options, config, preset = parse_experiment(
-        "ablation_flowirn.py", __doc__ or "", PRESETS, AblationOptions
+        "ablation_flowirn.py", __doc__ or "", PRESETS, FlowirnOptions
     )
 
     # from here on it takes seconds to import what is needed: --help is over by now

@@ -89,6 +89,7 @@ def _detected(prefix: str) -> tuple[Stage, ...]:
             2,
             (predictions,),
             (),
+            sees_truth=True,
             whole=evaluation_stages.quality_of(predictions),
         ),
         Stage(
@@ -103,6 +104,7 @@ def _detected(prefix: str) -> tuple[Stage, ...]:
             1,
             (tracks,),
             (),
+            sees_truth=True,
             whole=evaluation_stages.track_quality_of(tracks),
         ),
         Stage(
@@ -256,6 +258,7 @@ STAGES: tuple[Stage, ...] = (
         2,
         ("pseudo_labels",),
         (),
+        sees_truth=True,
         whole=evaluation_stages.quality_of("pseudo_labels"),
     ),
     Stage(
@@ -263,14 +266,23 @@ STAGES: tuple[Stage, ...] = (
         2,
         ("pseudo_masks",),
         (),
+        sees_truth=True,
         whole=evaluation_stages.quality_of("pseudo_masks"),
     ),
-    Stage("cam_quality", 2, ("cam_masks",), (), whole=evaluation_stages.quality_of("cam_masks")),
+    Stage(
+        "cam_quality",
+        2,
+        ("cam_masks",),
+        (),
+        sees_truth=True,
+        whole=evaluation_stages.quality_of("cam_masks"),
+    ),
     Stage(
         "motion_quality",
         2,
         ("motion_masks",),
         (),
+        sees_truth=True,
         whole=evaluation_stages.quality_of("motion_masks"),
     ),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Protocol, runtime_checkable
 
@@ -40,10 +40,17 @@ class Stage:
     """Dotted names (a leaf or a group) the result depends on."""
     seeded: bool = False
     sees_truth: bool = False
-    """Per video: the annotated masks are there too (for upper bounds); else they are taken away."""
+    """The annotated masks are there too: it measures, or is an upper bound."""
     per_video: Callable[[Config, Mapping[str, Payload]], Process] | None = None
     """Called once per worker with the whole-data-set inputs (a network is loaded once)."""
     whole: Callable[[Config, Dataset, Inputs, Report | None], Payload] | None = None
+
+    def shown(self, dataset: Dataset) -> Dataset:
+        """The videos as this stage may see them: methods never see the annotated masks."""
+        if self.sees_truth:
+            return dataset
+        blind = tuple(replace(video, instances=None) for video in dataset.videos)
+        return replace(dataset, videos=blind)
 
 
 def later(module: str, name: str) -> Callable[..., Any]:

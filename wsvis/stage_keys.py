@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from wsvis.config import Config
@@ -13,6 +15,9 @@ from wsvis.pipeline import STAGES, TRAINED
 from wsvis.seeds import stage_seed
 from wsvis.stage import Stage
 from wsvis.types import Dataset
+
+WEIGHTS = frozenset({"classifier.weights", "detector.weights", "flow.weights"})
+"""Settings that may name a file."""
 
 
 def needed(targets: Iterable[str], given: Iterable[str] = ()) -> list[Stage]:
@@ -40,7 +45,7 @@ def stage_keys(
         identity: dict[str, Any] = {
             "stage": stage.name,
             "version": stage.version,
-            "settings": config_slice(config, stage.settings),
+            "settings": _with_contents(config_slice(config, stage.settings)),
             "inputs": {name: keys[name] for name in stage.inputs},
             "data": dataset.fingerprint,
         }
@@ -49,6 +54,29 @@ def stage_keys(
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         keys[stage.name] = hashlib.sha256(text.encode()).hexdigest()[:32]
     return keys
+
+
+def _with_contents(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with what a weights file holds in place of where it lies."""
+    return {
+        name: _digest(value) or value if name in WEIGHTS else value
+        for name, value in settings.items()
+    }
+
+
+def _digest(path: str) -> str:
+    """SHA-256 of a file; empty where there is none (a name of torchvision's weights, say)."""
+    try:
+        about = os.stat(path)
+    except (OSError, ValueError):
+        return ""
+    return "" if os.path.isdir(path) else _digest_of(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache
+def _digest_of(path: str, size: int, changed: int) -> str:
+    with open(path, "rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def trained_networks(

@@ -28,13 +28,14 @@ from wsvis_platform.options import AblationOptions
 from wsvis_platform.pictures import comparison
 from wsvis_platform.store import Store
 from wsvis_platform.sweep_data import describe
+from wsvis_platform.table_trace import traced_rows, without_nan
 from wsvis_platform.tables import (
     Columns,
     Row,
     latex_table,
     markdown_table,
     table_cells,
-    traced_rows,
+    uneven,
 )
 
 THRESHOLD = "ir_labels.foreground_threshold"
@@ -98,7 +99,15 @@ def ablation_and_report(
                 )
             for wanted, whole in groups.items():
                 prepare_on(whole, videos, wanted, trained_on)
-            return measure_all(config, rows, options.seeds, videos, store, trained_on=trained_on)
+            return measure_all(
+                config,
+                rows,
+                options.seeds,
+                videos,
+                store,
+                trained_on=trained_on,
+                gpus=options.gpus_per_worker,
+            )
 
         thresholds = [{THRESHOLD: threshold} for threshold in options.thresholds] or [{}]
         choices: list[_Setting] = [
@@ -117,6 +126,8 @@ def ablation_and_report(
             Row(variant.name, each, other, variant.paper, variant.against)
             for variant, each, other in zip(variants, best, others, strict=True)
         ]
+        for line in uneven(rows):
+            screen.warn(line)
         caption = _caption(title, dataset, held_out, options, variants)
         files = _write(folder, rows, found, caption, tables)
         if "pseudo_label_quality" in every:
@@ -201,7 +212,7 @@ def _write(
     trace = folder / "table.json"
     tried = [{"settings": each.overrides, "per_seed": each.per_seed} for each in found]
     whole = {"caption": caption, "rows": traced_rows(rows), "tried": tried}
-    write_text(trace, json.dumps(whole, indent=1) + "\n")
+    write_text(trace, json.dumps(without_nan(whole), indent=1, allow_nan=False) + "\n")
     return [*files, trace]
 
 

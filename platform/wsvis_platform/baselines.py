@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ray
 
 from wsvis.config import Config
+from wsvis.config_checks import with_overrides
+from wsvis.pipeline import TRAINED
+from wsvis.stage_keys import needed, stage_keys, trained_networks
 from wsvis.types import Dataset
-from wsvis_platform.extract import limit_threads
+from wsvis_platform.extract import has_network, limit_threads
 from wsvis_platform.measure import Measurement, measure, merged
 from wsvis_platform.store import Store
 
@@ -60,11 +63,29 @@ def measure_all(
     gpus: float = 0.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Measurement]:
-    """Measure many (targets, overrides) at once, a seed of one per CPU, in the order given."""
+    """Measure many (targets, overrides) at once, a seed of one per CPU, in the order given.
+
+    Args:
+        base: settings that the overrides are laid over.
+        settings: quality stages and overrides of each measurement.
+        seeds: one whole run each.
+        dataset: the videos to measure on.
+        store: shared results.
+        trained_on: networks are taken that were trained on these videos.
+        gpus: that a task holds which has a network to train or to run; others hold none.
+        progress: hears (tasks done, tasks in all).
+    """
     shared = ray.put(dataset)
     trained = ray.put(trained_on)
+
+    def gpus_for(targets: Sequence[str], overrides: Mapping[str, Any], seed: int) -> float:
+        config = with_overrides(replace(base, seed=seed), overrides)
+        return (
+            gpus if gpus and has_network_to_run(config, dataset, store, targets, trained_on) else 0
+        )
+
     tasks = [
-        _measure_remotely.options(num_gpus=gpus).remote(
+        _measure_remotely.options(num_gpus=gpus_for(t, o, seed)).remote(
             base, dict(o), (seed,), shared, str(store.root), tuple(t), trained
         )
         for t, o in settings
@@ -79,6 +100,23 @@ def measure_all(
     return [merged(found[i : i + len(seeds)]) for i in range(0, len(found), len(seeds))]
 
 
+def has_network_to_run(
+    config: Config,
+    dataset: Dataset,
+    store: Store,
+    targets: Sequence[str],
+    trained_on: Dataset | None = None,
+) -> bool:
+    """Whether what is missing in the store for the targets takes a network."""
+    given = trained_networks(config, targets, trained_on)
+    keys = stage_keys(config, dataset, targets, given)
+    return any(
+        stage.name in TRAINED or has_network(stage.name, config)
+        for stage in needed(targets, given)
+        if store.manifest(stage.name, keys[stage.name]) is None
+    )
+
+
 def best_baselines(
     base: Config,
     baselines: Sequence[Baseline],
@@ -86,12 +124,20 @@ def best_baselines(
     dataset: Dataset,
     store: Store,
     metric: str,
+    *,
+    gpus: float = 0.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Measurement]:
     """Each baseline at the setting that serves it best on these videos."""
     rows = [(each, overrides) for each in baselines for overrides in each.settings()]
     found = measure_all(
-        base, [((each.target,), o) for each, o in rows], seeds, dataset, store, progress=progress
+        base,
+        [((each.target,), o) for each, o in rows],
+        seeds,
+        dataset,
+        store,
+        gpus=gpus,
+        progress=progress,
     )
     best: dict[str, Measurement] = {}
     for (each, _), measurement in zip(rows, found, strict=True):

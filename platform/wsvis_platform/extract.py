@@ -139,7 +139,7 @@ def ray_data_runner(
 
 def has_network(stage: str, config: Config) -> bool:
     """Whether the stage loads a network: a pool of actors for it, with GPUs where asked for."""
-    if stage in ("flow", "delta_flow"):
+    if stage in ("flow", "delta_flow", "step_flow"):
         return config.flow.provider.startswith("raft-")
     return stage in _NETWORK_STAGES
 

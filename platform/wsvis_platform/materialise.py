@@ -8,23 +8,30 @@ is reopened without it, and only that item is computed again.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from wsvis.config import Config
 from wsvis.config_checks import config_slice
 from wsvis.errors import InputError
+from wsvis.payload import Payload
 from wsvis.pipeline import BY_NAME
 from wsvis.seeds import stage_seed
 from wsvis.stage import Stage
-from wsvis.stage_keys import needed, stage_keys
+from wsvis.stage_keys import needed, stage_keys, trained_networks
 from wsvis.types import Dataset, Report
 from wsvis_platform.leases import lease
 from wsvis_platform.store import WHOLE, CorruptEntryError, Store
-from wsvis_platform.video_worker import Row, StoreInputs, Task, VideoWorkers
+from wsvis_platform.video_worker import (
+    Row,
+    StoreInputs,
+    Task,
+    VideoWorkers,
+    usable_videos,
+    why_unusable,
+)
 
 Progress = Callable[[str, int, int], None]
 """Stage name, videos done, videos in all."""
@@ -81,7 +88,7 @@ class Materialiser:
         config: Config,
         dataset: Dataset,
         targets: Iterable[str],
-        given: Mapping[str, str] | None = None,
+        trained_on: Dataset | None = None,
     ) -> tuple[dict[str, str], list[Outcome]]:
         """Keys of all stages the targets need, each complete in the store, and what it took.
 
@@ -89,22 +96,43 @@ class Materialiser:
             config: the whole run's settings.
             dataset: the videos.
             targets: stages wanted.
-            given: keys of stages taken as they are (networks trained on other videos).
+            trained_on: networks are taken that were trained on these videos, and are complete.
 
         Raises:
             InputError: not one video could be processed.
         """
         targets = list(targets)
+        given = trained_networks(config, targets, trained_on)
         keys = stage_keys(config, dataset, targets, given)
         outcomes: list[Outcome] = []
-        for stage in needed(targets, given or ()):
-            outcomes.append(self._ensure_stage(stage, config, dataset, keys))
+        for stage in needed(targets, given):
+            outcomes.append(self._ensure_stage(stage, config, dataset, keys, trained_on))
             if self.told:
                 self.told(outcomes[-1])
         return keys, outcomes
 
+    def result(
+        self,
+        stage: str,
+        keys: Mapping[str, str],
+        config: Config,
+        dataset: Dataset,
+        trained_on: Dataset | None = None,
+    ) -> Payload:
+        """What an ensured whole-data-set stage gives; made again where its file is damaged."""
+        try:
+            return self.store.read(stage, keys[stage])
+        except CorruptEntryError as error:
+            self._repair(error, config, dataset, keys, trained_on)
+            return self.store.read(stage, keys[stage])
+
     def _ensure_stage(
-        self, stage: Stage, config: Config, dataset: Dataset, keys: Mapping[str, str]
+        self,
+        stage: Stage,
+        config: Config,
+        dataset: Dataset,
+        keys: Mapping[str, str],
+        trained_on: Dataset | None,
     ) -> Outcome:
         key, started, repairs = keys[stage.name], time.perf_counter(), 0
         while True:
@@ -115,7 +143,7 @@ class Materialiser:
                 repairs += 1
                 if repairs > 3:
                     raise
-                self._repair(error, config, dataset, keys)
+                self._repair(error, config, dataset, keys, trained_on)
         manifest = self.store.manifest(stage.name, key)
         assert manifest is not None
         if not manifest.items:
@@ -148,7 +176,7 @@ class Materialiser:
         self, stage: Stage, config: Config, dataset: Dataset, keys: Mapping[str, str]
     ) -> None:
         assert stage.whole is not None
-        usable = _usable(stage, dataset, self.store, keys)
+        usable = usable_videos(stage, dataset, self.store, keys)
         if stage.name in self.trainers:
             self.trainers[stage.name](config, usable, self.store, keys, self.report)
             return
@@ -193,17 +221,14 @@ class Materialiser:
         """The videos still to do; those without input are set aside with the input's reason."""
         key = keys[stage.name]
         have = self.store.staged(stage.name, key)
-        usable = {video.id for video in _usable(stage, dataset, self.store, keys).videos}
+        usable = {
+            video.id: video for video in usable_videos(stage, dataset, self.store, keys).videos
+        }
         for video in dataset.videos:
             if video.id not in usable:
-                reason = _why_unusable(stage, video.id, self.store, keys)
+                reason = why_unusable(stage, video.id, self.store, keys)
                 self.store.quarantine(stage.name, key, video.id, reason)
-        # annotations are for measuring and for upper bounds: the methods never see them
-        return [
-            Task(config, keys, video if stage.sees_truth else replace(video, instances=None))
-            for video in dataset.videos
-            if video.id in usable and video.id not in have
-        ]
+        return [Task(config, keys, video) for name, video in usable.items() if name not in have]
 
     def _run_tasks(self, stage: Stage, tasks: Sequence[Task], total: int) -> None:
         done = total - len(tasks)
@@ -225,7 +250,12 @@ class Materialiser:
             raise CorruptEntryError(name, key, item, corrupt[0].detail)
 
     def _repair(
-        self, error: CorruptEntryError, config: Config, dataset: Dataset, keys: Mapping[str, str]
+        self,
+        error: CorruptEntryError,
+        config: Config,
+        dataset: Dataset,
+        keys: Mapping[str, str],
+        trained_on: Dataset | None,
     ) -> None:
         with lease(self.store, error.key):
             if self.store.manifest(error.stage, error.key):
@@ -234,30 +264,12 @@ class Materialiser:
                     self.store.reopen(error.stage, error.key, bad)
         if keys.get(error.stage) != error.key:
             raise error
-        for stage in needed([error.stage]):
-            if stage.name in keys:
-                self._ensure_stage(stage, config, dataset, keys)
-
-
-def _usable(stage: Stage, dataset: Dataset, store: Store, keys: Mapping[str, str]) -> Dataset:
-    """The data set without the videos that a per-video input has quarantined."""
-    have: set[str] | None = None
-    for name in stage.inputs:
-        manifest = store.manifest(name, keys[name])
-        if BY_NAME[name].per_video and manifest:
-            items = set(manifest.items)
-            have = items if have is None else have & items
-    if have is None:
-        return dataset
-    return dataclasses.replace(dataset, videos=tuple(v for v in dataset.videos if v.id in have))
-
-
-def _why_unusable(stage: Stage, video: str, store: Store, keys: Mapping[str, str]) -> str:
-    for name in stage.inputs:
-        manifest = store.manifest(name, keys[name])
-        if manifest and video in manifest.quarantined:
-            return manifest.quarantined[video]
-    return "an earlier stage has no result for it"
+        given = trained_networks(config, [error.stage], trained_on)
+        if trained_on is not None and error.stage in given:
+            self.ensure(config, trained_on, [error.stage])  # never on the videos at hand
+            return
+        for stage in needed([error.stage], given):
+            self._ensure_stage(stage, config, dataset, keys, trained_on)
 
 
 def _origin(

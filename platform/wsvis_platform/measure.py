@@ -11,7 +11,6 @@ import numpy as np
 
 from wsvis.config import Config
 from wsvis.config_checks import with_overrides
-from wsvis.stage_keys import trained_networks
 from wsvis.types import Dataset
 from wsvis_platform.materialise import Materialiser, Outcome
 from wsvis_platform.store import Store
@@ -93,12 +92,12 @@ def measure(
     result = Measurement(dict(overrides), (), [])
     for seed in seeds:
         config = with_overrides(replace(base, seed=seed), overrides)
-        given = trained_networks(config, targets, trained_on)
         outcomes: list[Outcome]
-        these, outcomes = Materialiser(store).ensure(config, dataset, targets, given)
+        here = Materialiser(store)
+        these, outcomes = here.ensure(config, dataset, targets, trained_on)
         scores: dict[str, float] = {}
         for target in targets:
-            data = store.read(target, these[target]).data
+            data = here.result(target, these, config, dataset, trained_on).data
             scores.update({k: _number(v) for k, v in data.items() if k not in _COUNTS})
             coverage = min(coverage, data["videos"] / max(len(dataset.videos), 1))
         done.append(scores)

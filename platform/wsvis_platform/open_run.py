@@ -57,7 +57,7 @@ def open_run(
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(Screen())
         dataset, held_out = load_both(config, options, screen)
-        check_settings(config, dataset, targets)
+        check_settings(config, dataset, targets, held_out)
         output = Path(options.output).resolve()  # Ray and MLflow want absolute paths
         store = Store(output / "store")
         target = targets[0]

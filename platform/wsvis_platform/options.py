@@ -55,9 +55,6 @@ class AblationOptions(RunOptions):
     """Foreground thresholds each variant may choose among, by its mean AP50 on the training
     frames; empty: the one of the configuration for all."""
 
-    cameras: tuple[Literal["none", "median", "affine", "homography"], ...] = ()
-    """Camera compensations of f-CAM to give rows of their own; empty: the configuration's."""
-
     rows: tuple[int, ...] = ()
     """Numbers of the table's rows to measure, from 1 on; empty: all."""
 
@@ -67,6 +64,14 @@ class AblationOptions(RunOptions):
             check_range("--thresholds", threshold, 0, 1e6)
         for row in self.rows:
             check_range("--rows", row, 1, 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowirnOptions(AblationOptions):
+    """How the ablation of pseudo-labels is run."""
+
+    cameras: tuple[Literal["none", "median", "affine", "homography"], ...] = ()
+    """Camera compensations of f-CAM to give rows of their own; empty: the configuration's."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,6 +26,7 @@ def predict(
     score: float = 0.05,
     detections: int = 100,
     flow: str = "dis-medium",
+    flow_weights: str = "",
     method: Literal["forest", "online", "iou"] = "forest",
     max_tracks: int = 20,
     film: Literal["mp4", "gif", "none"] = "mp4",
@@ -33,10 +34,10 @@ def predict(
 ) -> None:
     """Find and follow objects in video files.
 
-    Writes into a new folder NAME.mp4 for each video (its frames with the tracks drawn over them),
-    results.json (all tracks with a mask per frame, in YouTube-VIS's results format) and videos.json
-    (which video has which id, which class which). A video that cannot be read is named, and the
-    others go on.
+    Writes into a new folder NAME.mp4 for each video (its frames with the tracks drawn over them;
+    NAME-2.mp4 and so on where several have one name), results.json (all tracks with a mask per
+    frame, in YouTube-VIS's results format) and videos.json (which video has which id, which class
+    which). A video that cannot be read is named, and the others go on.
 
     Args:
         checkpoint: file of a trained detector, as a run stores it:
@@ -50,6 +51,7 @@ def predict(
         detections: most per frame.
         flow: how masks are carried to the next frame: a provider (dis-ultrafast, dis-fast,
             dis-medium, farneback, raft-small, raft-large), or none (nothing moves).
+        flow_weights: of raft: torchvision's name or a local file; empty: torchvision's best.
         method: of tracking: forest (Forest Path Cutting, the paper's), online or iou.
         max_tracks: keep this many per video; 0 = all.
         film: of each video; GIFs play in browsers, these MP4s do not in all.
@@ -58,22 +60,25 @@ def predict(
     _check(locals())
 
     from wsvis.data.atomic import write_text
-    from wsvis.data.outside import unique_ids
-    from wsvis.flow.provider import make_flow_provider
     from wsvis.tracking.results import results_of, write_results
     from wsvis.tracking.track import track_video
-    from wsvis_platform.predict_video import find_videos, look_at, open_clip, read_detector
+    from wsvis_platform.predict_video import (
+        film_names,
+        find_videos,
+        look_at,
+        open_clip,
+        read_detector,
+    )
+    from wsvis_platform.track_inputs import flow_provider
 
     with Screen() as screen:
         paths = find_videos(videos)
         detector = read_detector(checkpoint)
         moves = flow != "none" and method != "iou"
-        provider = make_flow_provider(flow, device="auto") if moves else None
-        stems = [os.path.splitext(os.path.basename(path))[0] for path in paths]
-        names = unique_ids(stems, [f"{n + 1:06d}" for n in range(len(paths))])
+        provider = flow_provider(flow, flow_weights) if moves else None
         problems: list[str] = []
         clips: list[Clip] = []
-        for path, name in zip(paths, names, strict=True):
+        for path, name in zip(paths, film_names(paths), strict=True):
             try:
                 clips.append(open_clip(path, name, frame_step))
             except InputError as error:
@@ -82,7 +87,7 @@ def predict(
             raise InputError(_nothing_worked(problems))
         for problem in problems:
             screen.warn(problem)
-        _make_folder(out)
+        made = _make_folder(out)
 
         side = detector.short_side if short_side < 0 else short_side
         category_ids = list(range(1, len(detector.class_names) + 1))
@@ -108,9 +113,10 @@ def predict(
                         if film != "none":
                             _draw(clip, tracks, detector.class_names, out, film, drawn_score)
                     except InputError as error:
-                        problems.append(str(error))
+                        said = str(error)
+                        problems.append(said if clip.path in said else f"{clip.path}: {said}")
                         if len(clips) > 1:  # else the error says it
-                            screen.warn(str(error))
+                            screen.warn(problems[-1])
                     else:
                         done.append(clip)
                         entries += results_of(len(done), tracks, category_ids)
@@ -122,7 +128,7 @@ def predict(
                 count = write_results(os.path.join(out, "results.json"), entries)
                 listed = _listing(done, detector.class_names)
                 write_text(os.path.join(out, "videos.json"), json.dumps(listed, indent=1) + "\n")
-            else:
+            elif made:
                 with contextlib.suppress(OSError):  # something else is in it
                     os.rmdir(out)
         if not done:
@@ -172,13 +178,16 @@ def _nothing_worked(problems: Sequence[str]) -> str:
     return f"none of the {len(problems)} videos can be used; the first: {problems[0]}"
 
 
-def _make_folder(out: str) -> None:
+def _make_folder(out: str) -> bool:
+    """Whether the folder was not there before."""
+    made = not os.path.exists(out)
     if os.path.exists(out) and not (os.path.isdir(out) and not os.listdir(out)):
         raise InputError(f"{out}: exists already; remove it or choose another name")
     try:
         os.makedirs(out, exist_ok=True)
     except OSError as error:
         raise InputError(f"{out}: cannot be made ({error.strerror}); choose another") from None
+    return made
 
 
 def _check(given: dict[str, Any]) -> None:

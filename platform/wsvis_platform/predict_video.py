@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,22 @@ def find_videos(places: Sequence[str]) -> list[str]:
     if not found:
         raise InputError("--videos is empty; give a folder or files")
     return list({os.path.realpath(path): path for path in found}.values())
+
+
+def film_names(paths: Sequence[str]) -> list[str]:
+    """The files' names without suffix, told apart by a number where several are alike."""
+    names: list[str] = []
+    taken: set[str] = set()
+    for path in paths:
+        stem = os.path.splitext(os.path.basename(path))[0]
+        stem = re.sub(r"[^\w. -]", "_", stem).lstrip(". -") or "video"
+        name, number = stem, 1
+        while name.lower() in taken:  # some file systems know no case
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name.lower())
+        names.append(name)
+    return names
 
 
 @dataclass(frozen=True)

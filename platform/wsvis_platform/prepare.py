@@ -36,7 +36,7 @@ def _ensure_whole(
     dataset: Dataset,
     root: str,
     stage: str,
-    given: Mapping[str, str] | None,
+    trained_on: Dataset | None,
     name: str,
     board: Any,
     threads: int,
@@ -54,7 +54,7 @@ def _ensure_whole(
             last = time.monotonic()
             board.write.remote(name, {key: float(value) for key, value in numbers.items()})
 
-    return Materialiser(Store(root), report=report).ensure(config, dataset, [stage], given)[1]
+    return Materialiser(Store(root), report=report).ensure(config, dataset, [stage], trained_on)[1]
 
 
 def prepare(
@@ -107,24 +107,24 @@ def prepare(
             check_split(each, dataset, store, missing, train_workers)
     for stage in needed(targets, givens[0]):
         # settings that do not reach this stage share its key: it is computed once
-        runs: dict[str, tuple[Config, dict[str, str], dict[str, str]]] = {}
+        runs: dict[str, tuple[Config, dict[str, str]]] = {}
         for each, given in zip(configs, givens, strict=True):
             keys = stage_keys(each, dataset, [stage.name], given)
-            runs.setdefault(keys[stage.name], (each, given, keys))
+            runs.setdefault(keys[stage.name], (each, keys))
         if stage.whole is None:
-            together = [(each, dataset, keys) for each, _, keys in runs.values()]
+            together = [(each, dataset, keys) for each, keys in runs.values()]
             here.stage_together(stage.name, together)
-            for each, given, _ in runs.values():
-                outcomes = here.ensure(each, dataset, [stage.name], given)[1]
+            for each, _ in runs.values():
+                outcomes = here.ensure(each, dataset, [stage.name], trained_on)[1]
                 if told:
                     told(outcomes[-1])
             continue
         if stage.name in trainers:
-            for key, (each, given, _) in runs.items():
+            for key, (each, _) in runs.items():
                 name = f"{stage.name} {key[:6]} seed {each.seed}"
                 report = _named(name, training) if training else None
                 one = Materialiser(store, report=report, trainers=trainers)
-                outcomes = one.ensure(each, dataset, [stage.name], given)[1]
+                outcomes = one.ensure(each, dataset, [stage.name], trained_on)[1]
                 if told:
                     told(outcomes[-1])
             continue
@@ -135,12 +135,12 @@ def prepare(
                 dataset,
                 str(store.root),
                 stage.name,
-                given,
+                trained_on,
                 f"{stage.name} {key[:6]} seed {each.seed}",
                 board,
                 1,
             )
-            for key, (each, given, _) in runs.items()
+            for key, (each, _) in runs.items()
         ]
         while waiting:
             done, waiting = ray.wait(waiting, timeout=0.5)

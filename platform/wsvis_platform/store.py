@@ -39,7 +39,11 @@ class CorruptEntryError(Exception):
 
     def __init__(self, stage: str, key: str, item: str, reason: str) -> None:
         super().__init__(f"{stage}/{key}/{item}: {reason}")
-        self.stage, self.key, self.item = stage, key, item
+        self.stage, self.key, self.item, self.reason = stage, key, item, reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # an exception is rebuilt from its text alone, unless it says how
+        return type(self), (self.stage, self.key, self.item, self.reason)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import numpy as np
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
 from wsvis.pipeline import BY_NAME
+from wsvis.stage_keys import needed
 from wsvis.types import Dataset
 from wsvis_platform.curves import training_curves
 from wsvis_platform.measure import Measurement
@@ -25,6 +26,7 @@ from wsvis_platform.pictures import chosen_frames, setting_strips
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial
 from wsvis_platform.sweep_figures import importance_figure, objective_figure
+from wsvis_platform.table_trace import without_nan
 from wsvis_platform.tracking import Tracker
 
 Row = tuple[str, str, Measurement, Measurement | None]
@@ -121,7 +123,7 @@ class SweepRecord:
             if name != BEST:
                 self._child(name, f"{self.folder.name}/{name}", target, found, other)
         best = next((row for row in rows if row[0] == BEST), None)
-        best = best or max(rows, key=lambda row: row[2].rank("ap50"))
+        best = best or max(_methods(rows), key=lambda row: row[2].rank("ap50"))
         summary: dict[str, float] = {f"best_{k}": v for k, v in best[2].summary().items()}
         if best[3] is not None:
             summary.update({f"best_held_out_{k}": v for k, v in best[3].summary().items()})
@@ -141,7 +143,8 @@ class SweepRecord:
                 figure.savefig(self.folder / name, dpi=110)
                 rest.append(self.folder / name)
         file = self.folder / "summary.json"
-        file.write_text(json.dumps([_plain(row) for row in rows], indent=1) + "\n")
+        plain = without_nan([_plain(row) for row in rows])
+        file.write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n")
         self.tracker.log_parent(self.parent, _finite(summary), [*rest, file])
 
     def _child(
@@ -206,6 +209,16 @@ class SweepRecord:
 
 BEST = "best of the sweep"
 """Name of the winner's row; the trial itself is its run."""
+
+
+def _methods(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows that learn from no annotated mask, unless all do: an upper bound is never best."""
+    weak = [
+        row
+        for row in rows
+        if not any(stage.sees_truth and stage.per_video for stage in needed([row[1]]))
+    ]
+    return weak or rows
 
 
 def _finite(numbers: dict[str, float]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
+from wsvis.stage_keys import needed, trained_networks
 from wsvis.types import Dataset
 from wsvis_platform.baselines import Baseline, best_baselines, measure_all
 from wsvis_platform.config_files import write_config
@@ -66,7 +67,14 @@ def sweep_and_report(
 
         with screen.bar("baselines") as bar:
             best = best_baselines(
-                config, baselines, options.seeds, dataset, store, metric, bar.update
+                config,
+                baselines,
+                options.seeds,
+                dataset,
+                store,
+                metric,
+                gpus=options.gpus_per_worker,
+                progress=bar.update,
             )
         for each, found in best.items():
             screen.line(f"{each}: {_scores(found, metric)} at {setting_text(found.overrides)}")
@@ -93,9 +101,8 @@ def sweep_and_report(
         rows = _rows(config, options, fixed, baselines, best, trials, target, dataset, store)
         others: list[Measurement | None] = [None] * len(rows)
         if held_out is not None:
-            prepare_on(
-                _seeded(config, options), held_out, (*prepare, "classifier_quality"), dataset
-            )
+            there = _prepared_held_out(config, [where for _, where, _ in rows], prepare, dataset)
+            prepare_on(_seeded(config, options), held_out, (*there, "classifier_quality"), dataset)
             screen.line(classifier_line(config, options, held_out, dataset, store))
             with screen.bar("held-out clips") as bar:
                 measured = measure_all(
@@ -105,6 +112,7 @@ def sweep_and_report(
                     held_out,
                     store,
                     trained_on=dataset,
+                    gpus=options.gpus_per_worker,
                     progress=bar.update,
                 )
             others = list(measured)
@@ -137,6 +145,14 @@ def sweep_and_report(
         screen.line(f"took {time.monotonic() - started:.0f} s")
 
 
+def _prepared_held_out(
+    config: Config, targets: Sequence[str], prepare: Sequence[str], trained_on: Dataset
+) -> list[str]:
+    """What there is to prepare for measuring on other videos: they need no training's labels."""
+    wanted = {s.name for s in needed(targets, trained_networks(config, targets, trained_on))}
+    return [name for name in prepare if name in wanted]
+
+
 def _seeded(config: Config, options: SweepOptions) -> list[Config]:
     return [replace(config, seed=seed) for seed in options.seeds]
 
@@ -167,7 +183,12 @@ def _rows(
             name: flatten(config)[name] for name in next(iter(fixed.values()), {})
         }
     measured = measure_all(
-        config, [((target,), o) for o in settings.values()], options.seeds, dataset, store
+        config,
+        [((target,), o) for o in settings.values()],
+        options.seeds,
+        dataset,
+        store,
+        gpus=options.gpus_per_worker,
     )
     rows += [(name, target, found) for name, found in zip(settings, measured, strict=True)]
     if winner is not None:

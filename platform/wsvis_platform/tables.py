@@ -1,7 +1,7 @@
 """Result tables: mean ± std over seeds, paired tests against another row, the paper's numbers.
 
-One list of rows gives Markdown for people, LaTeX for papers, and JSON in which every cell names the
-stored results behind it.
+One list of rows gives Markdown for people and LaTeX for papers (and, in ``table_trace``, JSON in
+which every cell names the stored results behind it).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -151,12 +151,15 @@ def _side_cells(row: Row, rows: Sequence[Row], columns: Columns, side: Side) -> 
     def of(each: Row) -> Measurement | None:
         return each.found if side == "training" else each.held_out
 
-    found, reference = of(row), of(_reference(row, rows))
+    found, reference = of(row), of(reference_row(row, rows))
     several = len(rows[0].found.seeds) > 1
     cells = [points(found, metric) if found else "" for metric in columns.metrics]
     for metric in columns.gains:
         if found is None or reference is None or found is reference:
             cells += ["", ""] if several else [""]
+            continue
+        if found.coverage != reference.coverage:  # not the same videos: no difference to speak of
+            cells += ["n/a", ""] if several else ["n/a"]
             continue
         gain = paired_difference(found, reference, metric)
         spread = "" if math.isnan(gain.std) else f" ± {100 * gain.std:.1f}"
@@ -167,7 +170,8 @@ def _side_cells(row: Row, rows: Sequence[Row], columns: Columns, side: Side) -> 
     return cells
 
 
-def _reference(row: Row, rows: Sequence[Row]) -> Row:
+def reference_row(row: Row, rows: Sequence[Row]) -> Row:
+    """The row that this one is compared with."""
     if not row.against:
         return rows[0]
     return next(each for each in rows if each.name == row.against)
@@ -213,32 +217,21 @@ def latex_table(rows: Sequence[Row], caption: str, columns: Columns | None = Non
     )
 
 
-def traced_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Every number with the seeds, settings and stored results it comes from, ready for JSON."""
-    traced = []
+def uneven(rows: Sequence[Row]) -> list[str]:
+    """Which rows cover another share of the videos than the row they are compared with."""
+    said = []
     for row in rows:
-        sides = {"training": row.found, **({"held_out": row.held_out} if row.held_out else {})}
-        traced.append(
-            {
-                "name": row.name,
-                "paper": dict(row.paper),
-                "compared_with": _reference(row, rows).name,
-                **{
-                    side: {
-                        "settings": found.overrides,
-                        "coverage": found.coverage,
-                        "runs": [
-                            {"seed": seed, "scores": scores, "store_keys": keys}
-                            for seed, scores, keys in zip(
-                                found.seeds, found.per_seed, found.keys, strict=True
-                            )
-                        ],
-                    }
-                    for side, found in sides.items()
-                },
-            }
-        )
-    return traced
+        other = reference_row(row, rows)
+        for side, mine, theirs in (
+            ("training", row.found, other.found),
+            ("held-out", row.held_out, other.held_out),
+        ):
+            if mine and theirs and mine.coverage != theirs.coverage:
+                said.append(
+                    f"{row.name}: {mine.coverage:.0%} of the {side} videos could be used, for "
+                    f"{other.name} {theirs.coverage:.0%}: no gain is given"
+                )
+    return said
 
 
 _LATEX = {

@@ -22,6 +22,7 @@ def track(
     videos: str,
     out: str,
     flow: str = "dis-medium",
+    flow_weights: str = "",
     frames: str = "",
     method: Literal["forest", "online", "iou"] = "forest",
     class_mode: Literal["vote", "split", "per-class"] = "vote",
@@ -48,6 +49,7 @@ def track(
         flow: how masks are carried to the next frame: a provider that computes it from the frames
             (dis-ultrafast, dis-fast, dis-medium, farneback, raft-small, raft-large), a folder with
             a file of stored flow per video (ID.safetensors), or none (nothing moves).
+        flow_weights: of raft: torchvision's name or a local file; empty: torchvision's best.
         frames: folder of the frames that the JSON names; empty: JPEGImages beside it.
         method: forest (Forest Path Cutting, the paper's), online (MaskTrack R-CNN's association
             without its learned term) or iou (box overlap alone).
@@ -81,7 +83,7 @@ def track(
         listed = open_truth(Path(videos), need_annotations=False)
         places = open_frame_results(Path(predictions), listed)
         folder = Path(frames) if frames else Path(videos).parent / "JPEGImages"
-        backward, needs_frames = flow_source("none" if method == "iou" else flow)
+        backward, needs_frames = flow_source("none" if method == "iou" else flow, flow_weights)
         look = None
         if reid and method == "forest":
             look = reid_source(reid, reid_weights, reid_padding, reid_normalisation, reid_crop)

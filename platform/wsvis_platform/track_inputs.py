@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from wsvis.data.images import read_image
 from wsvis.errors import InputError
 from wsvis.evaluation.vis_truth import VideoEntry, VisTruth, frame_paths
+from wsvis.flow.provider import FlowProvider
 
 Images = Sequence[UInt8[np.ndarray, "H W 3"]]
 BackwardFlow = Callable[[VideoEntry, Images], list[np.ndarray] | None]
@@ -43,15 +44,30 @@ def still(video: VideoEntry, images: Images) -> None:
     """No flow."""
 
 
-def computed_flow(provider_name: str) -> BackwardFlow:
+def flow_provider(name: str, weights: str) -> FlowProvider:
+    """The provider that --flow and --flow-weights name.
+
+    Raises:
+        InputError: no such provider; weights that are absent or do not fit.
+    """
+    from wsvis.flow.provider import make_flow_provider
+
+    try:
+        return make_flow_provider(name, weights, device="auto")
+    except InputError as error:  # which names settings of a configuration
+        said = str(error).replace("flow.weights", "--flow-weights")
+        raise InputError(said.replace("flow.provider", "--flow")) from None
+
+
+def computed_flow(name: str, weights: str) -> BackwardFlow:
     """Flow computed from the frames.
 
     Raises:
-        InputError: no such provider.
+        InputError: as :func:`flow_provider`.
     """
-    from wsvis.flow.provider import make_flow_provider, prepare_frames
+    from wsvis.flow.provider import prepare_frames
 
-    provider = make_flow_provider(provider_name, device="auto")
+    provider = flow_provider(name, weights)
 
     def backward(video: VideoEntry, images: Images) -> list[np.ndarray]:
         seen = prepare_frames(np.stack(images), provider.gray)
@@ -98,11 +114,12 @@ def stored_flow(folder: Path) -> BackwardFlow:
     return backward
 
 
-def flow_source(name: str) -> tuple[BackwardFlow, bool]:
+def flow_source(name: str, weights: str = "") -> tuple[BackwardFlow, bool]:
     """Where flow comes from, and whether it needs the frames.
 
     Args:
         name: ``none``, a provider's name, or a folder.
+        weights: of a provider that has some.
     """
     if name == "none":
         return still, False
@@ -110,7 +127,7 @@ def flow_source(name: str) -> tuple[BackwardFlow, bool]:
         return stored_flow(Path(name)), False
     if "/" in name or "\\" in name:
         raise InputError(f"{name}: no such folder; give one with stored flow, or a provider's name")
-    return computed_flow(name), True
+    return computed_flow(name, weights), True
 
 
 def reid_source(

@@ -12,7 +12,6 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from wsvis.config import Config
 from wsvis.detectors.stages import training_pairs
-from wsvis.pipeline import DETECTOR_LABELS
+from wsvis.pipeline import BY_NAME, DETECTOR_LABELS
 from wsvis.types import Dataset, Report
 from wsvis_platform.materialise import Trainer
 from wsvis_platform.ray_process import environment
@@ -93,7 +92,7 @@ def train_distributed(
         CorruptEntryError: a stored input differs from what was written.
     """
     training = TRAININGS[stage]
-    blind = replace(dataset, videos=tuple(replace(v, instances=None) for v in dataset.videos))
+    blind = BY_NAME[stage].shown(dataset)
     training.check(config, blind, workers)
     every = checkpoint_every or steps_between_states(training.steps(config, blind, workers))
     room = cpus or ray.cluster_resources().get("CPU", 1.0)

@@ -82,8 +82,7 @@ def trouble_text(error: InputError | CorruptEntryError) -> str:
     """An error that the driver has to hear of, as text that crosses processes."""
     if isinstance(error, InputError):
         return json.dumps({"input": str(error)})
-    reason = str(error).removeprefix(f"{error.stage}/{error.key}/{error.item}: ")
-    return json.dumps({"corrupt": [error.stage, error.key, error.item, reason]})
+    return json.dumps({"corrupt": [error.stage, error.key, error.item, error.reason]})
 
 
 def trouble_error(text: str) -> InputError | CorruptEntryError:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wsvis.config import Config
 from wsvis.errors import InputError
 from wsvis.payload import Payload
 from wsvis.pipeline import BY_NAME
-from wsvis.types import Video
+from wsvis.stage import Stage
+from wsvis.types import Dataset, Video
 from wsvis_platform.store import WHOLE, CorruptEntryError, Store
 
 
@@ -78,7 +79,7 @@ class VideoWorker:
             self.store.stage_item(self.stage.name, self.key, video.id, self.process(video, inputs))
             return Row(video.id, "done")
         except CorruptEntryError as error:
-            return Row(video.id, "corrupt", str(error), (error.stage, error.key, error.item))
+            return _corrupt(video, error)
         except OSError as error:
             if error.errno == 28:
                 raise  # a full disk is nobody's video
@@ -97,6 +98,10 @@ class VideoWorker:
         return Row(video.id, "quarantined", reason)
 
 
+def _corrupt(video: Video, error: CorruptEntryError) -> Row:
+    return Row(video.id, "corrupt", error.reason, (error.stage, error.key, error.item))
+
+
 class VideoWorkers:
     """Workers of one stage, set up when a configuration first comes by."""
 
@@ -107,6 +112,32 @@ class VideoWorkers:
     def run(self, task: Task) -> Row:
         """Compute and stage one video."""
         key = task.keys[self.stage]
-        if key not in self.ready:
-            self.ready[key] = VideoWorker(self.stage, task.config, self.store, task.keys)
+        try:
+            if key not in self.ready:
+                self.ready[key] = VideoWorker(self.stage, task.config, self.store, task.keys)
+        except CorruptEntryError as error:  # of a network
+            return _corrupt(task.video, error)
         return self.ready[key].run(task.video)
+
+
+def usable_videos(stage: Stage, dataset: Dataset, store: Store, keys: Mapping[str, str]) -> Dataset:
+    """The videos as the stage sees them, without those that a per-video input has quarantined."""
+    dataset = stage.shown(dataset)
+    have: set[str] | None = None
+    for name in stage.inputs:
+        manifest = store.manifest(name, keys[name])
+        if BY_NAME[name].per_video and manifest:
+            items = set(manifest.items)
+            have = items if have is None else have & items
+    if have is None:
+        return dataset
+    return replace(dataset, videos=tuple(v for v in dataset.videos if v.id in have))
+
+
+def why_unusable(stage: Stage, video: str, store: Store, keys: Mapping[str, str]) -> str:
+    """The reason why an earlier stage set the video aside."""
+    for name in stage.inputs:
+        manifest = store.manifest(name, keys[name])
+        if manifest and video in manifest.quarantined:
+            return manifest.quarantined[video]
+    return "an earlier stage has no result for it"

@@ -13,8 +13,10 @@ from wsvis.errors import InputError
 from wsvis_platform.ablation import Variant, _chosen_rows, ablation_and_report
 from wsvis_platform.baselines import Baseline
 from wsvis_platform.cluster import start_ray
+from wsvis_platform.measure import Measurement
 from wsvis_platform.options import AblationOptions, SweepOptions
 from wsvis_platform.store import Store
+from wsvis_platform.sweep_record import _methods
 from wsvis_platform.sweep_run import sweep_and_report
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
@@ -117,6 +119,19 @@ def test_the_parent_run_has_the_numbers_of_the_best_row(rows, output):
     found = client.search_runs([experiment.experiment_id], "attributes.run_name = 'tiny'")
     best = max(row.found.mean("ap50") for row in rows)
     assert found[0].data.metrics["best_ap50_mean"] == pytest.approx(best)
+
+
+def test_an_upper_bound_is_never_the_best_row():
+    rows = [
+        (name, target, Measurement({}, (0,), [{"ap50": value}]), None)
+        for name, target, value in (
+            ("ours", "prediction_quality", 0.4),
+            ("self-training", "self_prediction_quality", 0.5),
+            ("supervised", "supervised_prediction_quality", 0.9),
+        )
+    ]
+    assert [row[0] for row in _methods(rows)] == ["ours", "self-training"]
+    assert _methods(rows[2:]) == rows[2:]
 
 
 def test_rows_can_be_chosen_and_then_compare_with_what_is_there():

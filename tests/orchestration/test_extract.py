@@ -42,6 +42,7 @@ def test_every_video_is_in_one_block_and_no_block_keeps_the_others_waiting(video
         ("flow", "dis-medium", False),
         ("delta_flow", "raft-small", True),
         ("delta_flow", "dis-medium", False),
+        ("step_flow", "raft-small", True),
         ("predictions", "dis-medium", True),
         ("motion", "raft-small", False),
     ],

@@ -1,6 +1,7 @@
 """Reuse, quarantine, resume and repair, on small made-up stages."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from wsvis.stage import Stage
 from wsvis.types import Dataset, SyntheticSource, Video
 from wsvis_platform import materialise, video_worker
 from wsvis_platform.materialise import Materialiser
-from wsvis_platform.store import Store
+from wsvis_platform.store import CorruptEntryError, Store
 
 
 def video(name):
@@ -153,7 +154,55 @@ def test_a_corrupt_input_is_found_when_read_and_only_it_is_made_again(tmp_path):
     )
 
 
-def test_per_video_work_never_sees_the_ground_truth(tmp_path, monkeypatch):
+def spoil(path):
+    good = path.read_bytes()
+    path.write_bytes(good[:-1] + b"\xff")
+    return good
+
+
+def test_a_damaged_network_is_made_again_by_whoever_needs_it(tmp_path):
+    store = Store(tmp_path)
+    keys, _, _ = run(store)
+    network = tmp_path / "objects" / "total" / keys["total"] / "whole.safetensors"
+    good = spoil(network)
+    LOG.clear()
+    run(store, {"fcam.amplification": 5.0})
+    assert LOG.count("total") == 1
+    assert network.read_bytes() == good
+    spoil(network)
+    here = Materialiser(Store(tmp_path))
+    assert here.result("total", keys, Config(), DATA).data == {"sum": 9.0}
+
+
+def test_a_damaged_network_of_other_videos_is_made_again_from_those(tmp_path, monkeypatch):
+    """Measured on held-out videos, it must not learn from them."""
+    monkeypatch.setattr(stage_keys, "TRAINED", frozenset({"total"}))
+    held_out = Dataset("held out", ("a",), (video("v7"), video("v8")), "e" * 64)
+    store, config = Store(tmp_path), Config()
+    trained, _, _ = run(store, target="total")
+    network = tmp_path / "objects" / "total" / trained["total"] / "whole.safetensors"
+    good = spoil(network)
+    keys, _ = Materialiser(store).ensure(config, held_out, ["second"], trained_on=DATA)
+    assert keys["total"] == trained["total"]
+    assert network.read_bytes() == good
+    manifest = store.manifest("total", keys["total"])
+    assert manifest is not None
+    assert manifest.origin["data_name"] == "d"
+    # 7 * 1, plus the training videos' (0 + 1 + 2) * 3 = 9
+    assert (
+        store.read("second", keys["second"], "v7").arrays["x"][0]
+        == 7 * config.fcam.amplification + 9
+    )
+
+
+def test_a_corrupt_entry_is_told_across_processes():
+    error = CorruptEntryError("cam", "k", "v1", "the content differs")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) == "cam/k/v1: the content differs"
+    assert (again.stage, again.key, again.item) == ("cam", "k", "v1")
+
+
+def test_methods_never_see_the_ground_truth_and_measuring_does(tmp_path, monkeypatch):
     seen = []
 
     def spy(config, wholes):
@@ -163,15 +212,24 @@ def test_per_video_work_never_sees_the_ground_truth(tmp_path, monkeypatch):
 
         return process
 
-    stages = (Stage("first", 1, (), (), per_video=spy),)
+    def spy_on_all(config, dataset, inputs, report):
+        seen.append([video.instances for video in dataset.videos])
+        return Payload()
+
+    stages = (
+        Stage("first", 1, (), (), per_video=spy),
+        Stage("learning", 1, ("first",), (), whole=spy_on_all),
+        Stage("measuring", 1, ("first",), (), whole=spy_on_all, sees_truth=True),
+    )
     monkeypatch.setattr(stage_keys, "STAGES", stages)
     data = dataclasses.replace(
         DATA, videos=tuple(dataclasses.replace(v, instances=()) for v in DATA.videos)
     )
     for module in (materialise, video_worker):
-        monkeypatch.setattr(module, "BY_NAME", {"first": stages[0]})
-    run(Store(tmp_path), data=data, target="first")
-    assert seen == [None, None, None]
+        monkeypatch.setattr(module, "BY_NAME", {stage.name: stage for stage in stages})
+    run(Store(tmp_path), data=data, target="learning")
+    run(Store(tmp_path), data=data, target="measuring")
+    assert seen == [None, None, None, [None, None, None], [(), (), ()]]
 
 
 def test_several_entries_of_a_stage_run_as_one_job_and_are_then_only_completed(tmp_path):

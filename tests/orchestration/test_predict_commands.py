@@ -16,10 +16,11 @@ from wsvis.detectors.checkpoint import detector_to_payload
 from wsvis.errors import InputError
 from wsvis.evaluation.vis_results import open_results
 from wsvis.evaluation.vis_truth import open_truth
+from wsvis.flow.opencv_flow import OpenCvFlow
 from wsvis.payload import Payload, from_bytes, to_bytes
 from wsvis_platform.cli import dispatch
 from wsvis_platform.predict_commands import predict
-from wsvis_platform.predict_video import BackwardFlow, find_videos, read_detector
+from wsvis_platform.predict_video import BackwardFlow, film_names, find_videos, read_detector
 
 CLASSES = ["cat", "dog", "owl"]
 FRAMES = 10
@@ -191,6 +192,39 @@ def test_the_command_takes_several_files(films, checkpoint, tmp_path):
     places = [str(films / "second.avi"), str(films / "first clip.mp4")]
     dispatch([*words, "--film", "none", "--score", "0.2", "--videos", *places])
     check_results(tmp_path / "there", [3, FRAMES])
+
+
+def test_films_keep_the_names_of_their_files():
+    paths = ["/a/dog.mp4", "/b/dog.avi", "/b/Dog.mov", "/c/a%b#ü;$.mp4", "/c/.mp4", "/c/.%.mp4"]
+    assert film_names(paths) == ["dog", "dog-2", "Dog-3", "a_b_ü__", "mp4", "_"]
+
+
+def test_an_empty_folder_of_the_users_own_stays(films, checkpoint):
+    damaged = write_video(films / "damaged.avi", 30, "MJPG")
+    cut_off(damaged)
+    out = films.parent / "out"
+    out.mkdir()
+    with pytest.raises(InputError, match="damaged"):
+        run(films, checkpoint, damaged)
+    assert out.is_dir()
+    assert not list(out.iterdir())
+
+
+def test_a_trouble_of_flow_names_its_film_and_its_options(films, checkpoint, monkeypatch, capsys):
+    with pytest.raises(InputError, match=r"^--flow-weights: nowhere\.pth is not there"):
+        run(films, checkpoint, flow="raft-small", flow_weights="nowhere.pth")
+    flow, calls = OpenCvFlow.flow, []
+
+    def too_small(self, first, second):
+        calls.append(len(first))
+        if calls == [7, 2, 2]:  # two chunks of the film before
+            raise InputError("no flow in frames this small")
+        return flow(self, first, second)
+
+    monkeypatch.setattr(OpenCvFlow, "flow", too_small)
+    run(films, checkpoint)
+    (line,) = [each for each in capsys.readouterr().out.splitlines() if "this small" in each]
+    assert line.startswith(f"warning: {films}/second.avi: no flow")
 
 
 def test_files_come_in_order_and_once(films):

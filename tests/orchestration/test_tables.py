@@ -5,6 +5,7 @@ import math
 import pytest
 
 from wsvis_platform.measure import Measurement, merged
+from wsvis_platform.table_trace import traced_rows, without_nan
 from wsvis_platform.tables import (
     Columns,
     Row,
@@ -12,7 +13,7 @@ from wsvis_platform.tables import (
     markdown_table,
     paired_difference,
     table_cells,
-    traced_rows,
+    uneven,
 )
 
 
@@ -51,6 +52,24 @@ def test_no_spread_or_one_seed_has_no_p():
 def test_runs_that_differ_in_seeds_or_coverage_are_not_compared(other):
     with pytest.raises(ValueError, match=r"cannot be paired|covers"):
         paired_difference(other, measurement(0.1, 0.2))
+
+
+def test_a_row_that_covers_other_videos_has_no_gain_and_is_named():
+    rows = [
+        Row("a", measurement(0.1, 0.2), measurement(0.1, 0.2)),
+        Row("b", measurement(0.2, 0.2), measurement(0.3, 0.3, coverage=0.9)),
+    ]
+    _, cells = table_cells(rows, Columns(("ap50",)))
+    assert cells[1][1:4] == ["20.0 ± 0.0", "+5.0 ± 7.1", "0.500"]
+    assert cells[1][4:] == ["30.0 ± 0.0", "n/a", ""]
+    assert uneven(rows) == [
+        "b: 90% of the held-out videos could be used, for a 100%: no gain is given"
+    ]
+
+
+def test_json_gets_no_nan():
+    scores = {"tc": math.nan, "rows": ({"x": math.inf}, 1.5, "nan")}
+    assert without_nan(scores) == {"tc": None, "rows": [{"x": None}, 1.5, "nan"]}
 
 
 ROWS = [

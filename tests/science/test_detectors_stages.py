@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -194,12 +195,25 @@ def test_switches_of_maskconsist_reach_it():
     assert targets(min_match_iou=1.0) == (1, 0)
 
 
-def test_what_cannot_be_built_is_refused_before_anything_runs():
-    data = Dataset("clips", ("x",), (), "")
+def test_what_cannot_be_built_is_refused_before_anything_runs(stored):
+    clips = tuple(replace(video, instances=()) for video in stored.videos)
+    data = Dataset("clips", ("x",), clips, "")
     absent = with_overrides(SMALL, {"detector.weights": "nowhere.pth"})
     with pytest.raises(InputError, match=r"nowhere\.pth"):
         check_settings(absent, data, ["prediction_quality"])
     check_settings(absent, data, ["pseudo_label_quality"])  # needs no detector
+    bare = replace(data, name="bare", videos=stored.videos)
+    check_settings(SMALL, bare, ["predictions"])  # measures nothing
+    for both in ((bare, None), (data, bare)):
+        with pytest.raises(InputError, match=r"bare: video . has no annotated masks"):
+            check_settings(SMALL, both[0], ["track_quality"], both[1])
+    longest = max(video.length for video in clips)
+    far = with_overrides(SMALL, {"maskconsist.delta": longest})
+    with pytest.raises(
+        InputError, match=rf"two frames {longest} apart \(the longest has {longest}"
+    ):
+        check_settings(far, data, ["prediction_quality"])
+    check_settings(with_overrides(far, {"maskconsist.delta": longest - 1}), data, ["predictions"])
     other = with_overrides(
         SMALL, {"detector.weights": "classifier", "detector.backbone": "resnet18"}
     )

@@ -1,5 +1,7 @@
 """flowIRN's stages: what training reads, what is unknown, and a whole small run without Ray."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,7 @@ from wsvis.irn.objective import pair_sums, total_loss
 from wsvis.irn.stages import folded
 from wsvis.one_machine import run_pipeline
 from wsvis.payload import Payload, payload_to_instances
+from wsvis.types import FrameFiles
 
 
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9))))
@@ -145,6 +148,18 @@ def test_the_whole_way_runs_without_ray_and_twice_alike(initial):
     for frame, present in zip(found, video.labels, strict=True):
         assert set(frame.labels.tolist()) <= set(present)
         assert all(0 < score <= 1 for score in frame.scores.tolist())
+
+
+def test_a_video_that_cannot_be_read_is_left_out_of_training_and_measuring():
+    config = with_overrides(TINY, {"classifier.epochs": 1})
+    data = load_dataset(config.data)
+    broken = replace(
+        data.videos[0], id="broken", source=FrameFiles(("nowhere.jpg",) * data.videos[0].length)
+    )
+    some = replace(data, videos=(broken, *data.videos[:2]))
+    run = run_pipeline(config, some, ["cam_quality"])
+    assert set(run["frames"]) == {video.id for video in data.videos[:2]}
+    assert run["cam_quality"].data["videos"] == 2
 
 
 def test_training_frames_come_video_after_video_with_their_labels_and_flow():

@@ -84,8 +84,13 @@ def test_the_upper_bound_needs_no_pseudo_label():
     assert not names & {"cam", "irn", "pseudo_labels", "detector"}
 
 
-def test_only_the_upper_bound_sees_annotated_masks():
-    assert [stage.name for stage in STAGES if stage.sees_truth] == ["truth_labels"]
+def test_only_measuring_and_the_upper_bound_see_annotated_masks():
+    seeing = {stage.name for stage in STAGES if stage.sees_truth}
+    measuring = {n for n in seeing if n.endswith("_quality")}
+    assert seeing - measuring == {"truth_labels"}
+    assert "classifier_quality" not in seeing  # class labels are enough
+    learnt_from = {name for stage in STAGES for name in stage.inputs}
+    assert not measuring & learnt_from
 
 
 def test_every_setting_of_the_detector_reaches_it_or_its_predictions():
@@ -93,6 +98,24 @@ def test_every_setting_of_the_detector_reaches_it_or_its_predictions():
     used = (BY_NAME["detector"].settings, BY_NAME["predictions"].settings)
     named = {name for names in used for name in names}
     assert {n for n in every if n not in named and n.split(".")[0] not in named} == set()
+
+
+@pytest.mark.parametrize("name", ["classifier.weights", "detector.weights", "flow.weights"])
+def test_a_weights_file_counts_by_what_it_holds(tmp_path, name):
+    stage = {"flow": "flow", "detector": "detector", "classifier": "classifier"}[name.split(".")[0]]
+    first, second = tmp_path / "a.pth", tmp_path / "b.pth"
+
+    def key(path):
+        return stage_keys(with_overrides(Config(), {name: str(path)}), DATA, [stage])[stage]
+
+    first.write_bytes(b"one")
+    second.write_bytes(b"one")
+    before = key(first)
+    assert key(second) == before
+    first.write_bytes(b"others")
+    assert key(first) != before
+    assert key("IMAGENET1K_V1") != key("IMAGENET1K_V2")
+    assert key(tmp_path) != key("nowhere.pth")  # neither holds anything: their names count
 
 
 def test_held_out_videos_get_the_networks_of_the_training_videos():

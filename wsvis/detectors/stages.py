@@ -81,8 +81,15 @@ def check_initial(config: Config, dataset: Dataset) -> None:
     """Try to build the network, long before its labels are there.
 
     Raises:
-        InputError: as :func:`initial_detector`, or the classifier has another backbone.
+        InputError: as :func:`initial_detector`, or the classifier has another backbone, or there is
+            no pair of frames.
     """
+    delta, longest = config.maskconsist.delta, max((v.length for v in dataset.videos), default=0)
+    if longest <= delta:
+        raise InputError(
+            f"{dataset.name}: no video has two frames {delta} apart (the longest has {longest}); "
+            "lower maskconsist.delta"
+        )
     settings, backbone = config.detector, config.classifier.backbone
     if settings.weights != "classifier":
         initial_detector(config, dataset)

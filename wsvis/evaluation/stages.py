@@ -36,11 +36,11 @@ def quality_of(stage: str) -> Measure:
         found: list[FrameInstances] = []
         sizes: list[tuple[int, int]] = []
         videos = 0
+        need_truth(dataset)
         for video in dataset.videos:
             payload = inputs.video(stage, video.id)
             if payload is None:
                 continue
-            _need_truth(dataset, video)
             videos += 1
             truths += frame_truths(video)
             found += payload_to_instances(payload)
@@ -81,9 +81,9 @@ def track_quality_of(stage: str) -> Measure:
             for number, video in enumerate(dataset.videos):
                 payload = inputs.video(stage, video.id)
                 if payload is not None:
-                    _need_truth(dataset, video)
                     yield partial(load, number, video, payload)
 
+        need_truth(dataset)
         found = video_ap(videos(), len(dataset.classes))
         numbers = video_numbers(found)
         names = {
@@ -138,11 +138,13 @@ def consistency_of(stage: str) -> Measure:
     return run
 
 
-def _need_truth(dataset: Dataset, video: Video) -> None:
-    if video.instances is None:
-        raise InputError(
-            f"{dataset.name}: video {video.id} has no annotated masks to measure against"
-        )
+def need_truth(dataset: Dataset) -> None:
+    """An ``InputError`` where a video has no annotated masks to measure against."""
+    for video in dataset.videos:
+        if video.instances is None and not video.problem:  # else it will be set aside
+            raise InputError(
+                f"{dataset.name}: video {video.id} has no annotated masks to measure against"
+            )
 
 
 def _plain(value: object) -> float | None:

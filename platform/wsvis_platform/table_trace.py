@@ -1,0 +1,46 @@
+"""Tables as JSON in which every number names the stored results it comes from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wsvis_platform.tables import Row, reference_row
+
+
+def without_nan(value: Any) -> Any:
+    """The same with null for numbers that JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: without_nan(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def traced_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Every number with the seeds, settings and stored results it comes from, ready for JSON."""
+    traced = []
+    for row in rows:
+        sides = {"training": row.found, **({"held_out": row.held_out} if row.held_out else {})}
+        traced.append(
+            {
+                "name": row.name,
+                "paper": dict(row.paper),
+                "compared_with": reference_row(row, rows).name,
+                **{
+                    side: {
+                        "settings": found.overrides,
+                        "coverage": found.coverage,
+                        "runs": [
+                            {"seed": seed, "scores": scores, "store_keys": keys}
+                            for seed, scores, keys in zip(
+                                found.seeds, found.per_seed, found.keys, strict=True
+                            )
+                        ],
+                    }
+                    for side, found in sides.items()
+                },
+            }
+        )
+    return traced
