@@ -46,6 +46,10 @@ class MaskConsistConfig:
     prediction_score: float = 0.05
     """The paper is silent; its inference uses 0.05."""
 
+    def in_effect(self) -> MaskConsistConfig:
+        """Where it is off only the distance of a pair counts: all else is then as by default."""
+        return self if self.enabled else MaskConsistConfig(enabled=False, delta=self.delta)
+
     def __post_init__(self) -> None:
         check_choices(self, "maskconsist")
         check_range("maskconsist.delta", self.delta, 1, 1000)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -41,6 +42,7 @@ def stage_keys(
         given: keys taken as they are, for instance a classifier trained on another split.
     """
     keys: dict[str, str] = dict(given or {})
+    config = replace(config, maskconsist=config.maskconsist.in_effect())
     for stage in needed(targets, keys):
         identity: dict[str, Any] = {
             "stage": stage.name,

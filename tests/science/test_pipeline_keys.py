@@ -61,6 +61,17 @@ def test_delta_recomputes_from_the_flow_between_pairs_and_thresholds_from_the_de
         assert changed({f"maskconsist.{name}": value}) == DETECTOR | SUPERVISED
 
 
+def test_without_maskconsist_its_thresholds_change_nothing():
+    def key(**maskconsist):
+        named = {f"maskconsist.{name}": value for name, value in maskconsist.items()}
+        return stage_keys(with_overrides(Config(), named), DATA, ["detector"])["detector"]
+
+    plain = key(enabled=False)
+    assert key(enabled=False, iom_threshold=0.4, labels_first=False, start_step=7) == plain
+    assert key(enabled=False, delta=3) != plain
+    assert key(iom_threshold=0.4) != key()
+
+
 def test_how_a_detector_looks_at_frames_trains_none_anew():
     untrained = {"detector", "supervised_detector"}  # self-training learns from what is found
     assert changed({"detector.score_threshold": 0.1}) == (DETECTOR | SUPERVISED) - untrained

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from statistics import median
 
@@ -196,6 +197,7 @@ def train(
         checkpoint_every: 0 = never.
         resume: a training state to go on from.
     """
+    config = replace(config, maskconsist=config.maskconsist.in_effect())
     settings = config.detector
     curve: list[dict[str, float]] = list(resume.data.get("curve", ())) if resume else []
 
