@@ -10,15 +10,15 @@ from wsvis.data.load import load_dataset
 from wsvis.detectors.stages import detector, training_batches, training_pairs
 from wsvis.errors import InputError
 from wsvis.evaluation.frame_ap import frame_truths
-from wsvis.payload import from_bytes, instances_to_payload
+from wsvis.payload import Payload, from_bytes, instances_to_payload
 from wsvis.pipeline import DETECTORS
-from wsvis.stage_keys import stage_keys
+from wsvis.stage_keys import needed, stage_keys
 from wsvis.types import FrameInstances
 from wsvis.workers import Group
 from wsvis_platform.cluster import start_ray
 from wsvis_platform.materialise import Materialiser
 from wsvis_platform.prepare import prepare
-from wsvis_platform.store import Store
+from wsvis_platform.store import WHOLE, Store
 from wsvis_platform.training import (
     TRAININGS,
     ray_train_trainers,
@@ -42,11 +42,11 @@ TINY = with_overrides(
         "detector.learning_rate": 5e-3,
         "detector.clip_norm": 5.0,
         "detector.short_sides": (48, 64),
+        "maskconsist.predictions": 20,  # whatever they score: so early none scores much
+        "maskconsist.prediction_score": 0.0,
     },
 )
 """MaskConsist, on pairs that are resized and mirrored at random, so that equality covers both."""
-GIVEN = {"classifier": "c" * 32, "pseudo_labels": "a" * 32}
-"""Keys of stages that are not made here: no classifier is read, labels are true masks."""
 
 
 def labels_of(video):
@@ -61,15 +61,23 @@ def labels_of(video):
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """Data, and a store that holds all that training needs."""
+    """Data, and a store that holds all that training needs: true masks as pseudo-labels.
+
+    What leads to pseudo-labels is not made here and is not read: its entries are empty.
+    """
     data = load_dataset(TINY.data)
     store = Store(tmp_path_factory.mktemp("training") / "store")
-    for video in data.videos:
-        payload = instances_to_payload(labels_of(video))
-        store.stage_item("pseudo_labels", GIVEN["pseudo_labels"], video.id, payload)
-    store.commit("pseudo_labels", GIVEN["pseudo_labels"], {}, 0.0)
     Materialiser(store).ensure(TINY, data, ["delta_flow"])
-    return data, store, stage_keys(TINY, data, ["detector"], GIVEN)
+    keys = stage_keys(TINY, data, ["detector"])
+    for stage in needed(["pseudo_labels"], ["frames"]):
+        if stage.whole:
+            store.stage_item(stage.name, keys[stage.name], WHOLE, Payload())
+        for video in data.videos if stage.per_video else ():
+            labels = labels_of(video) if stage.name == "pseudo_labels" else []
+            payload = instances_to_payload(labels)
+            store.stage_item(stage.name, keys[stage.name], video.id, payload)
+        store.commit(stage.name, keys[stage.name], {}, 0.0)
+    return data, store, keys
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +99,7 @@ def together(prepared, local_ray):
     path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     heard = []
     here = Materialiser(store, report=heard.append, trainers=ray_train_trainers(workers=2))
-    _, outcomes = here.ensure(TINY, data, ["detector"], GIVEN)
+    _, outcomes = here.ensure(TINY, data, ["detector"])
     assert outcomes[-1].status == "computed"
     assert path.read_bytes() == good
     return store.read("detector", keys["detector"]), heard

@@ -198,28 +198,29 @@ def test_switches_of_maskconsist_reach_it():
 def test_what_cannot_be_built_is_refused_before_anything_runs(stored):
     clips = tuple(replace(video, instances=()) for video in stored.videos)
     data = Dataset("clips", ("x",), clips, "")
-    absent = with_overrides(SMALL, {"detector.weights": "nowhere.pth"})
+    near = with_overrides(SMALL, {"maskconsist.delta": 1})
+    absent = with_overrides(near, {"detector.weights": "nowhere.pth"})
     with pytest.raises(InputError, match=r"nowhere\.pth"):
         check_settings(absent, data, ["prediction_quality"])
     check_settings(absent, data, ["pseudo_label_quality"])  # needs no detector
     bare = replace(data, name="bare", videos=stored.videos)
-    check_settings(SMALL, bare, ["predictions"])  # measures nothing
+    check_settings(near, bare, ["predictions"])  # measures nothing
     for both in ((bare, None), (data, bare)):
         with pytest.raises(InputError, match=r"bare: video . has no annotated masks"):
-            check_settings(SMALL, both[0], ["track_quality"], both[1])
+            check_settings(near, both[0], ["track_quality"], both[1])
     longest = max(video.length for video in clips)
-    far = with_overrides(SMALL, {"maskconsist.delta": longest})
+    far = with_overrides(near, {"maskconsist.delta": longest})
     with pytest.raises(
         InputError, match=rf"two frames {longest} apart \(the longest has {longest}"
     ):
         check_settings(far, data, ["prediction_quality"])
     check_settings(with_overrides(far, {"maskconsist.delta": longest - 1}), data, ["predictions"])
     other = with_overrides(
-        SMALL, {"detector.weights": "classifier", "detector.backbone": "resnet18"}
+        near, {"detector.weights": "classifier", "detector.backbone": "resnet18"}
     )
     with pytest.raises(InputError, match=r"set detector\.backbone to small, not resnet18"):
         check_initial(other, data)
-    check_initial(with_overrides(SMALL, {"detector.weights": "classifier"}), data)
+    check_initial(with_overrides(near, {"detector.weights": "classifier"}), data)
 
 
 def test_the_short_side_a_detector_has_seen(stored):

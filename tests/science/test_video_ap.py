@@ -283,7 +283,8 @@ def test_videos_are_taken_one_at_a_time():
 
 
 def test_memory_does_not_grow_with_the_number_of_videos():
-    noise = np.random.default_rng(0).random((8, 60, 80)) < 0.5
+    # masks of 40 kB each: what else comes and goes is small beside them
+    noise = np.random.default_rng(0).random((8, 240, 320)) < 0.5
     one_video = sum(len(rle["counts"]) for rle in encode_masks(noise))
 
     def stream(count):
@@ -291,7 +292,7 @@ def test_memory_does_not_grow_with_the_number_of_videos():
             masks = encode_masks(noise)  # anew each time, so that keeping them would show
             truth = [TrueTrack(0, masks[:4]), TrueTrack(0, masks[4:])]
             found = [FoundTrack(0, 0.9, masks[:4]), FoundTrack(0, 0.5, masks[4:])]
-            yield VideoTracks(number, 60, 80, 4, truth, found)
+            yield VideoTracks(number, 240, 320, 4, truth, found)
 
     def peak(count):
         tracemalloc.start()
