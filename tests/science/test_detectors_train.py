@@ -82,7 +82,7 @@ def test_a_state_of_another_training_is_refused(change, message):
     train(small_detector(), 1, checkpoint=states.append, checkpoint_every=1)
     with pytest.raises(InputError, match=message):
         train(small_detector(), 1, resume=states[0], **change)
-    with pytest.raises(InputError, match="not a state of a detector's training"):
+    with pytest.raises(InputError, match="not a state of detector training"):
         train(small_detector(), 1, resume=detector_to_payload(small_detector()))
 
 

@@ -98,7 +98,7 @@ def test_state_of_another_training_is_refused():
     trained(states=states)
     frames, labels = coloured_frames(16)
     model = build_classifier("small", ["a", "b", "c"])
-    with pytest.raises(ValueError, match="another model"):
+    with pytest.raises(InputError, match="does not fit this training"):
         train_classifier(
             model,
             frames,
@@ -106,7 +106,7 @@ def test_state_of_another_training_is_refused():
             **settings_for_tests(),
             resume=states[0],
         )
-    with pytest.raises(ValueError, match="no state"):
+    with pytest.raises(InputError, match="not a state of classifier training"):
         train_classifier(model, frames, labels, **settings_for_tests(), resume=Payload())
 
 

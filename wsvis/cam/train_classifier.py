@@ -18,10 +18,12 @@ from wsvis.cam.classification_ap import evaluate_classifier
 from wsvis.cam.classifier import Classifier, multilabel_soft_margin_loss
 from wsvis.cam.frozen_features import frozen_stage_count
 from wsvis.cam.training_batches import Frames, TrainingBatches
-from wsvis.cam.training_state import restore_training, training_state
 from wsvis.errors import InputError
 from wsvis.payload import Payload
+from wsvis.training_state import restore_training, training_state
 from wsvis.types import Report
+
+TRAINING = "classifier training"
 
 
 def train_classifier(
@@ -81,7 +83,8 @@ def train_classifier(
         ``mAP`` and ``AP/<class>``.
 
     Raises:
-        InputError: no frame at all, or a loss that is no longer finite.
+        InputError: no frame at all, a resume state of another training, or a loss that is no
+            longer finite.
     """
     if len(frames) == 0 or not labels.any():
         raise InputError("no training frame has a label; check the data set's labels or data.split")
@@ -94,7 +97,9 @@ def train_classifier(
     updates = _build_optimiser(
         model, optimiser, learning_rate, head_rate_factor, momentum, weight_decay
     )
-    start = restore_training(resume, model, updates) if resume else 0
+    start = 0
+    if resume:
+        start = restore_training(resume, TRAINING, model, model.state_dict(), updates, {})
     base_rates = [learning_rate, learning_rate * head_rate_factor]
     device = model.head.weight.device
     batches = TrainingBatches(
@@ -137,7 +142,7 @@ def train_classifier(
             if report:
                 report({"step": done, **scores})
         if checkpoint and checkpoint_every and done % checkpoint_every == 0:
-            checkpoint(training_state(model, updates, done))
+            checkpoint(training_state(TRAINING, model.state_dict(), updates, done, {}))
     model.eval()
     last = losses[-per_epoch:]
     return {"steps": steps, "loss": sum(last) / len(last) if last else math.nan, **scores}

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
@@ -18,13 +16,14 @@ from wsvis.cam.backbones import build_backbone
 from wsvis.errors import InputError
 from wsvis.irn.network import Irn
 from wsvis.payload import Payload
+from wsvis.training_state import array_of, restore_training, tensors_of, training_state
 
 MODEL, TRAINING = "irn", "irn training"
 
 
 def irn_to_payload(model: Irn, extra: Mapping[str, Any] | None = None) -> Payload:
     """Weights and all that is needed to build the network again."""
-    arrays = {name: _array(tensor) for name, tensor in model.state_dict().items()}
+    arrays = {name: array_of(tensor) for name, tensor in model.state_dict().items()}
     return Payload(arrays, {"kind": MODEL, **_identity(model), **(extra or {})})
 
 
@@ -45,7 +44,7 @@ def irn_from_payload(payload: Payload, source: str = "flowIRN") -> Irn:
             normalisation=data["normalisation"],
             frozen=data["frozen"],
         )
-        model.load_state_dict(_tensors(payload.arrays))
+        model.load_state_dict(tensors_of(payload.arrays))
     except (KeyError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{source}: this flowIRN is incomplete ({reason}); train again") from None
@@ -53,59 +52,20 @@ def irn_from_payload(payload: Payload, source: str = "flowIRN") -> Irn:
 
 
 def irn_training_state(
-    model: Irn, optimiser: Optimizer, step: int, identity: str, losses: Iterable[float] = ()
+    model: Irn, optimiser: Optimizer, step: int, training: str, losses: Iterable[float] = ()
 ) -> Payload:
-    """Everything a resumed run needs after ``step`` updates, ``losses`` being those of the last.
+    """See :func:`wsvis.training_state.training_state`; ``training`` tells its settings.
 
     A frozen backbone is left out: it comes with the model that training starts from.
     """
-    arrays = {f"model.{name}": _array(tensor) for name, tensor in _learned(model).items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        for key, value in state.items():
-            if value is not None:
-                arrays[f"optimiser.{index}.{key}"] = np.atleast_1d(_array(torch.as_tensor(value)))
-    data = {"kind": TRAINING, "step": step, "training": identity, "losses": list(losses)}
-    data |= _identity(model)
-    return Payload(arrays, data)
+    about = {**_identity(model), "training": training}
+    return training_state(TRAINING, _learned(model), optimiser, step, about, losses)
 
 
-def restore_irn_training(
-    payload: Payload, model: Irn, optimiser: Optimizer, identity: str, source: str = "checkpoint"
-) -> int:
-    """Put a state back in place and return its step.
-
-    Raises:
-        InputError: it belongs to another network or to a training with other settings.
-    """
-    data = payload.data
-    if data.get("kind") != TRAINING:
-        raise InputError(f"{source}: not a state of flowIRN training; start without it")
-    for name, value in {**_identity(model), "training": identity}.items():
-        if data.get(name) != value:
-            raise InputError(
-                f"{source}: was made with {name} {data.get(name)!r}, this run has {value!r}; "
-                f"start without it or give the settings it was made with"
-            )
-    weights: dict[str, np.ndarray] = {}
-    states: dict[int, dict[str, Tensor]] = {}
-    for name, array in payload.arrays.items():
-        owner, rest = name.split(".", 1)
-        if owner == "model":
-            weights[rest] = array
-        else:
-            index, key = rest.split(".", 1)
-            tensor = torch.from_numpy(np.array(array))
-            # the file format knows no zero-dimensional arrays; AdamW's step counter is one
-            states.setdefault(int(index), {})[key] = tensor.reshape(()) if key == "step" else tensor
-    if set(weights) != set(_learned(model)):
-        raise InputError(f"{source}: some weights are missing; start without it")
-    groups = optimiser.state_dict()["param_groups"]
-    try:
-        model.load_state_dict(_tensors(weights), strict=False)
-        optimiser.load_state_dict({"state": states, "param_groups": groups})
-    except (RuntimeError, KeyError, ValueError) as error:
-        raise InputError(f"{source}: does not fit this training ({error})".split("\n")[0]) from None
-    return int(data["step"])
+def restore_irn_training(payload: Payload, model: Irn, optimiser: Optimizer, training: str) -> int:
+    """See :func:`wsvis.training_state.restore_training`."""
+    about = {**_identity(model), "training": training}
+    return restore_training(payload, TRAINING, model, _learned(model), optimiser, about)
 
 
 def _identity(model: Irn) -> dict[str, Any]:
@@ -125,11 +85,3 @@ def _learned(model: Irn) -> dict[str, Tensor]:
         for name, tensor in model.state_dict().items()
         if not (model.frozen and name.startswith("backbone."))
     }
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy().copy()
-
-
-def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
