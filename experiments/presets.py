@@ -68,7 +68,7 @@ def cpu() -> Config:
         flow_boundary=FlowBoundaryConfig(regularization=0.3),
         detector=DetectorConfig(
             backbone="small",
-            weights="standin",
+            weights="classifier",
             frozen_stages=0,
             steps=1400,
             optimiser="adamw",
