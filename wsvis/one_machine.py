@@ -35,8 +35,8 @@ def check_settings(
             against; no video has two frames of a pair.
     """
     wanted = needed(targets)
-    for videos in (dataset, held_out):
-        if videos is not None and any(stage.sees_truth for stage in wanted):
+    if any(stage.sees_truth for stage in wanted):
+        for videos in (dataset, *([held_out] if held_out else [])):
             need_truth(videos)
     flow_stages.flow(config, {})
     later("wsvis.cam.stages", "initial_classifier")(config, dataset)

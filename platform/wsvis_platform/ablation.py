@@ -17,6 +17,7 @@ from wsvis.config import Config
 from wsvis.config_checks import with_overrides
 from wsvis.data.atomic import write_text
 from wsvis.errors import InputError
+from wsvis.evaluation.report import json_ready
 from wsvis.pipeline import BY_NAME
 from wsvis.types import Dataset
 from wsvis_platform.baselines import measure_all
@@ -28,7 +29,7 @@ from wsvis_platform.options import AblationOptions
 from wsvis_platform.pictures import comparison
 from wsvis_platform.store import Store
 from wsvis_platform.sweep_data import describe
-from wsvis_platform.table_trace import traced_rows, without_nan
+from wsvis_platform.table_trace import traced_rows
 from wsvis_platform.tables import (
     Columns,
     Row,
@@ -212,7 +213,7 @@ def _write(
     trace = folder / "table.json"
     tried = [{"settings": each.overrides, "per_seed": each.per_seed} for each in found]
     whole = {"caption": caption, "rows": traced_rows(rows), "tried": tried}
-    write_text(trace, json.dumps(without_nan(whole), indent=1, allow_nan=False) + "\n")
+    write_text(trace, json.dumps(json_ready(whole), indent=1, allow_nan=False) + "\n")
     return [*files, trace]
 
 

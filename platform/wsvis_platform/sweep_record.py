@@ -16,6 +16,8 @@ import numpy as np
 
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
+from wsvis.data.atomic import write_text
+from wsvis.evaluation.report import json_ready
 from wsvis.pipeline import BY_NAME
 from wsvis.stage_keys import needed
 from wsvis.types import Dataset
@@ -26,7 +28,6 @@ from wsvis_platform.pictures import chosen_frames, setting_strips
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial
 from wsvis_platform.sweep_figures import importance_figure, objective_figure
-from wsvis_platform.table_trace import without_nan
 from wsvis_platform.tracking import Tracker
 
 Row = tuple[str, str, Measurement, Measurement | None]
@@ -143,8 +144,8 @@ class SweepRecord:
                 figure.savefig(self.folder / name, dpi=110)
                 rest.append(self.folder / name)
         file = self.folder / "summary.json"
-        plain = without_nan([_plain(row) for row in rows])
-        file.write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n")
+        plain = json_ready([_plain(row) for row in rows])
+        write_text(file, json.dumps(plain, indent=1, allow_nan=False) + "\n")
         self.tracker.log_parent(self.parent, _finite(summary), [*rest, file])
 
     def _child(

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from wsvis.evaluation.report import json_ready
 from wsvis_platform.measure import Measurement, merged
-from wsvis_platform.table_trace import traced_rows, without_nan
+from wsvis_platform.table_trace import traced_rows
 from wsvis_platform.tables import (
     Columns,
     Row,
@@ -69,7 +70,7 @@ def test_a_row_that_covers_other_videos_has_no_gain_and_is_named():
 
 def test_json_gets_no_nan():
     scores = {"tc": math.nan, "rows": ({"x": math.inf}, 1.5, "nan")}
-    assert without_nan(scores) == {"tc": None, "rows": [{"x": None}, 1.5, "nan"]}
+    assert json_ready(scores) == {"tc": None, "rows": [{"x": None}, 1.5, "nan"]}
 
 
 ROWS = [
