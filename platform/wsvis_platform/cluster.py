@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wsvis.errors import InputError
+from wsvis_platform.ray_folder import ray_folder
 from wsvis_platform.ray_process import (
     DEFAULTS,
     environment,
@@ -92,35 +93,26 @@ def _local(num_cpus: int | None, num_gpus: int | None, log_to_driver: bool) -> I
     if not token_known():
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
     use_token()
-    # A folder in /tmp: the paths of Ray's sockets must stay under about 100 characters.
-    folder = tempfile.mkdtemp(prefix="wsvis-ray-", dir="/tmp" if os.path.isdir("/tmp") else None)
-    keep = False
-    try:
-        # PYTHONPATH is inherited by workers; as a runtime_env it would cost each a second
-        with loopback_only(), environment(PYTHONPATH=worker_path(os.environ)):
-            try:
-                ray.init(
-                    address="local",
-                    num_cpus=num_cpus,
-                    num_gpus=num_gpus,
-                    include_dashboard=False,
-                    object_store_memory=object_store_bytes(),
-                    log_to_driver=log_to_driver,
-                    logging_level=logging.ERROR,
-                    _temp_dir=folder,
-                )
-                yield
-            finally:
-                ray.shutdown()
-    except (InputError, KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException as error:
-        keep = True
-        error.add_note(f"Ray's logs are in {folder}")
-        raise
-    finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
+    # PYTHONPATH is inherited by workers; as a runtime_env it would cost each a second
+    with (
+        ray_folder() as folder,
+        loopback_only(),
+        environment(PYTHONPATH=worker_path(os.environ)),
+    ):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=num_cpus,
+                num_gpus=num_gpus,
+                include_dashboard=False,
+                object_store_memory=object_store_bytes(),
+                log_to_driver=log_to_driver,
+                logging_level=logging.ERROR,
+                _temp_dir=str(folder),
+            )
+            yield
+        finally:
+            ray.shutdown()
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ from typing import Literal
 
 from wsvis.config_checks import check_choices, check_range
 from wsvis.errors import InputError
+from wsvis_platform.run_names import check_run_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,7 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         check_choices(self, "option")
+        check_run_name("--name", self.name)
         check_range("--workers", self.workers, 0, 100_000)
         check_range("--gpus-per-worker", self.gpus_per_worker, 0, 64)
         check_range("--train-workers", self.train_workers, 0, 100_000)

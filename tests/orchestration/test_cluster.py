@@ -115,12 +115,14 @@ with start_ray(num_cpus=1) as cluster:
     assert len(ports) >= 4, ports
     print({c.laddr.ip.removeprefix("::ffff:") for c in ports})
     folder = Path(ray._private.worker._global_node.get_temp_dir_path())
-    assert folder.is_dir()
+    # Ray opens its folder to all; the one above it stays closed to other users
+    private = folder.parent
+    assert private.stat().st_mode & 0o777 == 0o700, private
     with start_ray() as again:  # a Ray that runs already is used, and left running
         pass
     assert ray.is_initialized()
 assert not ray.is_initialized()
-assert not folder.exists()
+assert not private.exists()
 print(os.environ["RAY_AUTH_MODE"], Path.home().joinpath(".ray").exists())
 """
     done = run_alone(code, HOME=str(tmp_path))

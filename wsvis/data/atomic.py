@@ -1,10 +1,10 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, with the rights that the umask gives."""
 
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +17,9 @@ def write_bytes(path: str | Path, content: bytes) -> None:
     folder = os.path.dirname(os.path.abspath(path))
     try:
         os.makedirs(folder, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".writing-")
+        temporary = _beside(folder)
+        # not by tempfile, whose files only their owner can read, whatever the umask says
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another") from None
     try:
@@ -25,7 +27,6 @@ def write_bytes(path: str | Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp lets only the owner read
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -49,13 +50,17 @@ def new_folder(path: str) -> Iterator[str]:
         raise InputError(f"{path}: exists already; remove it or choose another name")
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        temporary = tempfile.mkdtemp(dir=os.path.dirname(target), prefix=".writing-")
+        temporary = _beside(os.path.dirname(target))
+        os.mkdir(temporary)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another") from None
     try:
         yield temporary
-        os.chmod(temporary, 0o755)
         os.replace(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _beside(folder: str) -> str:
+    return os.path.join(folder, f".writing-{secrets.token_hex(8)}")
