@@ -12,6 +12,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; \
 	done)
 
+# OUTPUT may hold blanks, quotes, % and ?: no function of make that splits words at blanks is used, and
+# the URI codes what SQLAlchemy would read as a code or as options (wsvis_platform/database_place.py).
+quoted = '$(subst ','\'',$(1))'
+DATABASE = $(if $(filter /%,$(firstword $(OUTPUT))),,$(CURDIR)/)$(OUTPUT)/mlflow.db
+CODED = $(subst ?,%3F,$(subst %,%25,$(DATABASE)))
+DATABASE_URI = $(if $(findstring %,$(CODED)),sqlite+pysqlite,sqlite):///$(CODED)
+
 .DEFAULT_GOAL := help
 .PHONY: help install sweep test lint ui bench clean
 
@@ -47,10 +54,10 @@ lint: install
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 ui:
-	@test -f "$(OUTPUT)/mlflow.db" || { echo "error: $(OUTPUT)/mlflow.db does not exist; run 'make sweep' first or give OUTPUT=..." >&2; exit 2; }
+	@test -f $(call quoted,$(DATABASE)) || { printf "error: %s does not exist; run 'make sweep' first or give OUTPUT=...\n" $(call quoted,$(DATABASE)) >&2; exit 2; }
 	@$(MAKE) --no-print-directory install
 	@echo "open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning (without the last part MLflow shows its pages for language models)"
-	$(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri "sqlite:///$(abspath $(OUTPUT))/mlflow.db"
+	$(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri $(call quoted,$(DATABASE_URI))
 
 bench: install
 	$(BIN)/python -m pytest benchmarks --benchmark-only $(ARGS)

@@ -16,9 +16,7 @@ from wsvis.pipeline import STAGES, TRAINED
 from wsvis.seeds import stage_seed
 from wsvis.stage import Stage
 from wsvis.types import Dataset
-
-WEIGHTS = frozenset({"classifier.weights", "detector.weights", "flow.weights"})
-"""Settings that may name a file."""
+from wsvis.weights_files import WEIGHTS, names_a_file
 
 
 def needed(targets: Iterable[str], given: Iterable[str] = ()) -> list[Stage]:
@@ -61,7 +59,7 @@ def stage_keys(
 def _with_contents(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings with what a weights file holds in place of where it lies."""
     return {
-        name: _digest(value) or value if name in WEIGHTS else value
+        name: _digest(value) or value if name in WEIGHTS and names_a_file(value) else value
         for name, value in settings.items()
     }
 

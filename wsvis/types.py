@@ -101,6 +101,8 @@ class Dataset:
     """Hash of everything that could change a result: files' content, labels, class names."""
     category_ids: tuple[int, ...] = ()
     """The ids these classes carry in the source files (1..C when empty)."""
+    frames_folder: str = ""
+    """Folder that the names of frames are relative to, where frames are files."""
 
 
 @dataclass(frozen=True)

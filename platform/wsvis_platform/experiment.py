@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Generic, TypeVar
 
 from tyro.conf import arg
@@ -18,6 +18,7 @@ from wsvis.config_checks import suggestion
 from wsvis.errors import InputError
 from wsvis_platform.arguments import parse_arguments
 from wsvis_platform.config_files import read_config
+from wsvis_platform.given_paths import absolute_path, absolute_settings
 from wsvis_platform.options import RunOptions
 
 Options = TypeVar("Options", bound=RunOptions)
@@ -30,7 +31,8 @@ class ExperimentArguments(Generic[Options]):
     preset: str = "cpu"
     """Named configuration to start from: cpu, davis-mini, paper-ytvis or paper-cityscapes."""
     config_file: str = ""
-    """JSON of settings to lay over the preset, for instance a sweep's best_config.json."""
+    """JSON of settings to lay over the preset, for instance a sweep's best_config.json. Relative
+    paths in it begin where the command is called."""
     options: Annotated[Options, arg(name="")]
     config: Annotated[Config, arg(name="")] = field(default_factory=Config)
 
@@ -43,6 +45,9 @@ def parse_experiment(
     arguments: Sequence[str] | None = None,
 ) -> tuple[Options, Config, str]:
     """Options of the given kind, configuration and the preset's name from the command line.
+
+    Every path comes back absolute; relative ones, also in a config file, begin where the command
+    was called.
 
     Raises:
         InputError: an unknown preset, option or setting, or a value that does not fit; one line.
@@ -61,11 +66,15 @@ def parse_experiment(
         )
     config = presets[known.preset]()
     if known.config_file:
-        config = read_config(known.config_file, config)
+        config = read_config(absolute_path(known.config_file, "--config-file"), config)
     default = ExperimentArguments(
         preset=known.preset, config_file=known.config_file, config=config, options=kind()
     )
     parsed = parse_arguments(
         ExperimentArguments[kind], given, program=program, about=about, default=default
     )
-    return parsed.options, parsed.config, parsed.preset
+    if not parsed.options.output:
+        raise InputError("--output is empty; give a folder, such as runs")
+    output = absolute_path(parsed.options.output, "--output")
+    options = replace(parsed.options, output=output)
+    return options, absolute_settings(parsed.config), parsed.preset

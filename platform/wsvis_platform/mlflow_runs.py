@@ -20,6 +20,7 @@ import numpy as np
 from filelock import FileLock
 
 from wsvis.errors import InputError
+from wsvis_platform.database_place import database_uri
 
 IDENTITY = "wsvis.identity"
 """Tag by which a run is found again."""
@@ -69,7 +70,7 @@ class Runs:
             logging.getLogger(name).setLevel(logging.WARNING)
         place = None
         if not uri:
-            uri = f"sqlite:///{(output / 'mlflow.db').resolve()}"
+            uri = database_uri((output / "mlflow.db").resolve())
             place = (output / "mlflow-artifacts").resolve().as_uri()
         try:
             output.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ sweep: what could not be written waits and is written when it answers again.
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
+from wsvis_platform.database_place import database_file
 from wsvis_platform.mlflow_runs import Runs
 from wsvis_platform.provenance import git_state, library_versions
 
@@ -136,14 +138,15 @@ class Tracker:
 
     def browse(self) -> str:
         """What to type, or where to go, to look at the runs."""
-        if not self.runs.uri.startswith("sqlite:///"):
+        database = database_file(self.runs.uri)
+        if database is None:
             return f"{self.runs.uri}/#/experiments/{self.runs.experiment_id}"
-        database = Path(self.runs.uri.removeprefix("sqlite:///"))
         if database == Path("runs/mlflow.db").resolve():
             return "make ui"
         if database.name == "mlflow.db":
-            return f"make ui OUTPUT={database.parent}"
-        return f"mlflow server --host 127.0.0.1 --backend-store-uri {self.runs.uri}"
+            return f"make ui OUTPUT={shlex.quote(str(database.parent))}"
+        uri = shlex.quote(self.runs.uri)
+        return f"mlflow server --host 127.0.0.1 --backend-store-uri {uri}"
 
     def _complete(
         self,

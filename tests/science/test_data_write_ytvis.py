@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,3 +134,26 @@ def test_pseudo_labels_are_single_frame_annotations_with_scores(tmp_path):
     again = read_ytvis(write_beside_frames(dataset, content, tmp_path / "clips"))
     assert again.videos[0].labels[4] == (2, 5)
     assert again.videos[0].labels[3] == ()
+
+
+@pytest.mark.parametrize(
+    "renamed", ["{}", "\u00f1and\u00fa/{}", "part1/{}"], ids=["plain", "not ASCII", "nested"]
+)
+def test_pseudo_labels_name_the_frames_they_were_made_for(renamed, tmp_path):
+    path = Path(write_ytvis(synthetic_dataset("train", 2, {"frames": 3}), str(tmp_path / "clips")))
+    content = json.loads(path.read_text())
+    for video in content["videos"]:
+        names = [renamed.format(name) for name in video["file_names"]]
+        for old, new in zip(video["file_names"], names, strict=True):
+            (path.parent / "JPEGImages" / new).parent.mkdir(parents=True, exist_ok=True)
+            (path.parent / "JPEGImages" / old).rename(path.parent / "JPEGImages" / new)
+        video["file_names"] = names
+    path.write_text(json.dumps(content))
+    dataset = read_ytvis(str(path))
+    nothing = FrameInstances(np.zeros(0, np.int64), np.zeros(0, np.float32), ())
+    labels = tmp_path / "elsewhere" / "labels.json"
+    write_pseudo_labels(dataset, lambda _: [nothing] * 3, labels)
+    content = json.loads(labels.read_text())
+    again = read_ytvis(str(labels), content["info"]["frames_folder"])
+    assert [v.source for v in again.videos] == [v.source for v in dataset.videos]
+    assert all(os.path.isfile(p) for video in again.videos for p in video.source.paths)

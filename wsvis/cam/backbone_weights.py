@@ -7,7 +7,6 @@ tensors. Whatever does not fit is refused in one line before the backbone is tou
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from wsvis.config_checks import suggestion
 from wsvis.data.atomic import write_bytes
 from wsvis.errors import InputError
 from wsvis.payload import Payload, from_bytes, to_bytes
+from wsvis.weights_files import names_a_file
 
 STANDIN = Path(__file__).parent.parent / "assets" / "standin_backbone.safetensors"
 """Our stand-in for ImageNet: ``small``, pre-trained on class labels of procedural images."""
@@ -64,7 +64,7 @@ def load_backbone_weights(backbone: Backbone, weights: str) -> None:
                 f"set classifier.backbone to small or name other weights"
             )
         source, state = str(STANDIN), _read_state(STANDIN)
-    elif Path(weights).suffix in (".safetensors", ".pth", ".pt") or os.sep in weights:
+    elif names_a_file(weights):
         source, state = weights, _read_state(Path(weights))
     else:
         source, state = weights, _torchvision_state(backbone.name, weights)

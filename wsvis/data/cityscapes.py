@@ -68,7 +68,8 @@ def read_cityscapes(root: str, split: str = "train", on_problem: OnProblem = ref
         videos = pool.map(lambda job: _snippet(job[0], job[1], job[2], job[3], on_problem), jobs)
         kept = tuple(video for video in videos if video is not None)
     numbers = tuple(THINGS)
-    return Dataset(f"cityscapes-{split}", tuple(THINGS.values()), kept, "", numbers)
+    folder = os.path.join(root, "leftImg8bit_sequence")
+    return Dataset(f"cityscapes-{split}", tuple(THINGS.values()), kept, "", numbers, folder)
 
 
 def _snippet(

@@ -87,7 +87,8 @@ def read_davis(root: str, on_problem: OnProblem = refuse) -> Dataset:
                     f"{table}: object {number} of {clip} ({objects[clip][number]}) has no pixel in "
                     "any mask; correct the number"
                 )
-    return Dataset(os.path.basename(os.path.abspath(root)), tuple(classes), videos, "")
+    name = os.path.basename(os.path.abspath(root))
+    return Dataset(name, tuple(classes), videos, "", frames_folder=frames_root)
 
 
 def _with_resolution(folder: str) -> str:

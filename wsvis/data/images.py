@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our error names the file; libav's does not
 
@@ -132,7 +133,9 @@ def _open(path: str) -> cv2.VideoCapture:
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(0)
     try:
-        capture = cv2.VideoCapture(path, cv2.CAP_FFMPEG)
+        # bytes: given a name that is no UTF-8 as text, OpenCV crashes
+        name: Any = os.fsencode(path)
+        capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
     finally:
         cv2.utils.logging.setLogLevel(level)
     if not capture.isOpened():

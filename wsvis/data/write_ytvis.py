@@ -64,7 +64,8 @@ def write_pseudo_labels(
 
     An instance of a frame is an annotation of its own, with a ``score``: its segmentations are null
     but for that frame, so that whatever reads the format can train on it frame by frame. A video
-    without labels (set aside) is listed with no annotation.
+    without labels (set aside) is listed with no annotation. Frames keep the names they have below
+    the folder of frames, which ``info`` names: the file is read with it as ``data.frames``.
 
     Args:
         dataset: the videos.
@@ -86,7 +87,10 @@ def write_pseudo_labels(
     content = ytvis_content(replace(dataset, videos=tuple(singles)))
     for entry, video in zip(content["videos"], dataset.videos, strict=True):
         if isinstance(video.source, FrameFiles):
-            entry["file_names"] = [f"{video.id}/{Path(p).name}" for p in video.source.paths]
+            names = [os.path.relpath(p, dataset.frames_folder) for p in video.source.paths]
+            entry["file_names"] = [name.replace(os.sep, "/") for name in names]
+    if dataset.frames_folder:
+        content["info"]["frames_folder"] = dataset.frames_folder
     scores = [
         score
         for video in dataset.videos

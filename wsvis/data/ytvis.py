@@ -84,6 +84,7 @@ def read_ytvis(path: str, frames: str = "", on_problem: OnProblem = refuse) -> D
             for name, (number, entry) in zip(ids, entries.items(), strict=True)
         ),
         fingerprint="",
+        frames_folder=folder,
     )
 
 

@@ -5,7 +5,6 @@ P pairs of frames, H W pixels.
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,7 @@ from torchvision.models import optical_flow as raft_models
 
 from wsvis.config_checks import suggestion
 from wsvis.errors import InputError
+from wsvis.weights_files import names_a_file
 
 MULTIPLE, SMALLEST_SIDE = 8, 128
 """Frames are padded to a multiple of 8 and to 128 pixels: the network halves three times, then its
@@ -97,10 +97,8 @@ def make_raft(name: str, weights: str, device: str) -> Raft:
         raise InputError(f"no flow provider is called {name!r}; {suggestion(name, _MODELS)}")
     build, entries = _MODELS[name]
     network = build(weights=None)
-    if Path(weights).suffix in (".pth", ".pt", ".safetensors") or os.sep in weights:
-        state = _read_file(Path(weights))
-    else:
-        state = _named(name, entries, weights)
+    from_file = names_a_file(weights)
+    state = _read_file(Path(weights)) if from_file else _named(name, entries, weights)
     _fill(network, state, name, weights or "its default weights")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -42,7 +42,8 @@ def write_mp4(path: Path, frames: Frames, *, fps: float = 10.0) -> int:
                 even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
                 if writer is None:
                     code = cv2.VideoWriter.fourcc(*"mp4v")
-                    writer = cv2.VideoWriter(str(part), code, fps, (even.shape[1], even.shape[0]))
+                    name: Any = os.fsencode(part)  # OpenCV crashes at text that is no UTF-8
+                    writer = cv2.VideoWriter(name, code, fps, (even.shape[1], even.shape[0]))
                     if not writer.isOpened():
                         raise InputError(f"{path}: this OpenCV cannot write MP4; ask for a GIF")
                 writer.write(cv2.cvtColor(even, cv2.COLOR_RGB2BGR))
