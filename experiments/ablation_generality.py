@@ -21,8 +21,7 @@ from wsvis_platform.console import run_command
 
 def main() -> None:
     """Parse the options, name the variants, measure them."""
-    from presets import PRESETS
-
+    from wsvis.presets import PRESETS
     from wsvis_platform.experiment import parse_experiment
     from wsvis_platform.options import AblationOptions
 

@@ -27,11 +27,12 @@ FlowGradient = Literal["jacobian", "diagonal", "magnitude"]
 class DataConfig:
     """Which videos. ``kind`` decides how ``path`` is read."""
 
-    kind: Literal["synthetic", "ytvis", "video-files", "davis", "cityscapes"] = "synthetic"
-    """synthetic: rendered from code; ytvis: a YouTube-VIS JSON; video-files: a folder of videos
-    with labels.csv; davis: folders of frames and mask PNGs; cityscapes: its own folders."""
+    kind: Literal["auto", "synthetic", "ytvis", "video-files", "davis", "cityscapes"] = "auto"
+    """auto: told from what lies at ``path``, synthetic where there is none; synthetic: rendered
+    from code; ytvis: a YouTube-VIS JSON; video-files: a folder of videos with labels.csv; davis:
+    folders of frames and mask PNGs; cityscapes: its own folders."""
     path: str = ""
-    """The JSON file (ytvis) or the folder; not used by ``synthetic``."""
+    """The JSON file (ytvis) or the folder; ``synthetic`` has none."""
     frames: str = ""
     """Folder of the frames a YouTube-VIS JSON names; empty: ``JPEGImages`` beside the JSON."""
     split: Literal["all", "train", "val"] = "train"

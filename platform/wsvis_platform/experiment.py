@@ -19,9 +19,9 @@ from wsvis.errors import InputError
 from wsvis_platform.arguments import parse_arguments
 from wsvis_platform.config_files import read_config
 from wsvis_platform.given_paths import absolute_path, absolute_settings
-from wsvis_platform.options import RunOptions
+from wsvis_platform.options import MachineOptions
 
-Options = TypeVar("Options", bound=RunOptions)
+Options = TypeVar("Options", bound=MachineOptions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from wsvis_platform.doctor import preflight
 from wsvis_platform.options import RunOptions
 from wsvis_platform.shown_preparation import Prepare, shown_preparation
 from wsvis_platform.store import Store
-from wsvis_platform.sweep_data import describe, load_both, save_held_out
+from wsvis_platform.sweep_data import data_line, load_both, save_held_out
 from wsvis_platform.sweep_record import SweepRecord
 
 
@@ -64,7 +64,7 @@ def open_run(
         title = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         folder = output / kind / title
         folder.mkdir(parents=True, exist_ok=True)
-        screen.line(f"{dataset.name}: {describe(dataset)}; results go to {shown_path(folder)}")
+        screen.line(f"{data_line(config.data, dataset)}; results go to {shown_path(folder)}")
         if held_out is not None:
             save_held_out(config, folder)
         cluster = stack.enter_context(

@@ -11,15 +11,11 @@ from wsvis_platform.run_names import check_run_name
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """What every experiment can be told; none of it changes a result of one seed."""
+class MachineOptions:
+    """Where a run writes and on which machines; none of it changes a result."""
 
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Each setting is evaluated once per seed; mean and standard deviation are reported."""
     output: str = "runs"
     """Everything a run writes goes below this folder: store, MLflow database, tables, pictures."""
-    name: str = ""
-    """Name of the run; empty: the script's name and the time."""
     tracking_uri: str = ""
     """MLflow server; empty: sqlite in the output folder."""
     address: str = ""
@@ -32,8 +28,6 @@ class RunOptions:
     """Ray Train workers that share each training of flowIRN or of a detector (irn.batch_size and
     detector.pairs must be multiples of it); 0 = one process per training, as many trainings side by
     side as there is room for. The trials of a sweep always train alone."""
-    held_out: bool = True
-    """Measure on held-out clips too, which chose nothing."""
 
     def __post_init__(self) -> None:
         check_choices(self, "option")
@@ -41,6 +35,21 @@ class RunOptions:
         check_range("--workers", self.workers, 0, 100_000)
         check_range("--gpus-per-worker", self.gpus_per_worker, 0, 64)
         check_range("--train-workers", self.train_workers, 0, 100_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(MachineOptions):
+    """What every experiment can be told; none of it changes a result of one seed."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Each setting is evaluated once per seed; mean and standard deviation are reported."""
+    name: str = ""
+    """Name of the run; empty: the script's name and the time."""
+    held_out: bool = True
+    """Measure on held-out clips too, which chose nothing."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.seeds:
             raise InputError("--seeds is empty; give at least one, such as --seeds 0 1 2")
         if len(set(self.seeds)) != len(self.seeds):

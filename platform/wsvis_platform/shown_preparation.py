@@ -11,7 +11,7 @@ from wsvis.config import Config
 from wsvis.types import Dataset
 from wsvis_platform.console import Screen
 from wsvis_platform.materialise import Outcome
-from wsvis_platform.options import RunOptions
+from wsvis_platform.options import MachineOptions
 from wsvis_platform.prepare import prepare
 from wsvis_platform.store import Store
 
@@ -19,7 +19,7 @@ Prepare = Callable[[Sequence[Config], Dataset, Sequence[str], Dataset | None], N
 """Settings, videos, targets, and the videos that networks were trained on if they are others."""
 
 
-def shown_preparation(options: RunOptions, store: Store, screen: Screen) -> Prepare:
+def shown_preparation(options: MachineOptions, store: Store, screen: Screen) -> Prepare:
     """:func:`wsvis_platform.prepare.prepare` with everything a user sees of it."""
 
     def run(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from wsvis.config import Config
-from wsvis.data.load import load_dataset, read_dataset
+from wsvis.config import Config, DataConfig
+from wsvis.data.load import load_dataset, read_dataset, resolved
 from wsvis.data.select import keep_used_classes
 from wsvis.data.splits import save_split, split_dataset
 from wsvis.errors import InputError
@@ -49,7 +49,7 @@ def classifier_line(
 
 def save_held_out(config: Config, folder: Path) -> None:
     """Which videos were held out, as a file for --data.split-file."""
-    if config.data.kind in ("synthetic", "cityscapes") or config.data.split_file:
+    if resolved(config.data).kind in ("synthetic", "cityscapes") or config.data.split_file:
         return
     whole = keep_used_classes(read_dataset(config.data))
     split = split_dataset(whole, config.data.held_out_per_class, config.data.split_seed)
@@ -57,6 +57,17 @@ def save_held_out(config: Config, folder: Path) -> None:
 
 
 def describe(dataset: Dataset) -> str:
-    """Videos, frames and classes in numbers."""
-    frames = sum(video.length for video in dataset.videos)
-    return f"{len(dataset.videos)} videos, {frames} frames, {len(dataset.classes)} classes"
+    """Videos, frames and classes in numbers, and of how many where not all are used."""
+    used = len(dataset.videos), sum(video.length for video in dataset.videos)
+    videos, frames = (
+        f"{part} of {whole}" if whole > part else f"{part}"
+        for part, whole in zip(used, dataset.listed, strict=True)
+    )
+    return f"{videos} videos, {frames} frames, {len(dataset.classes)} classes"
+
+
+def data_line(config: DataConfig, dataset: Dataset) -> str:
+    """What is used, and as what kind of data set it was read."""
+    kind = resolved(config).kind
+    how = f"{kind}, told from the path" if config.kind == "auto" and config.path else kind
+    return f"{dataset.name} (data.kind {how}): {describe(dataset)}"

@@ -9,7 +9,7 @@ from wsvis_platform.experiment import parse_experiment
 from wsvis_platform.options import PredictionSweepOptions, SweepOptions
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
-from presets import PRESETS
+from wsvis.presets import PRESETS
 
 
 def parse(*arguments):

@@ -12,7 +12,7 @@ from reference.clips_on_disk import SHARED, picture, write_image, write_ytvis_fi
 from wsvis.config import DataConfig
 from wsvis.data.fingerprint import dataset_fingerprint, file_digest
 from wsvis.data.frames import read_frames, read_pairs
-from wsvis.data.load import load_dataset, read_dataset
+from wsvis.data.load import load_dataset, read_dataset, resolved
 from wsvis.data.select import every_nth_frame, keep_used_classes, only_videos
 from wsvis.data.splits import Split, save_split, split_dataset
 from wsvis.errors import InputError
@@ -205,3 +205,24 @@ def test_real_clips_split_sensibly():
     assert len(val.classes) == 12
     train = load_dataset(dataclasses.replace(config, split="train"))
     assert len(train.videos) == 20
+
+
+def test_the_kind_is_told_from_the_path(tmp_path):
+    path = str(write_ytvis_files(tmp_path, ytvis_content(2)))
+    assert resolved(DataConfig(path=path)).kind == "ytvis"
+    assert resolved(DataConfig()).kind == "synthetic"
+    loaded = load_dataset(DataConfig(path=path, split="all"))
+    assert loaded == load_dataset(DataConfig(kind="ytvis", path=path, split="all"))
+
+
+def test_a_path_is_never_ignored(tmp_path):
+    for config in (DataConfig(path=str(tmp_path)), DataConfig(kind="synthetic", path="clips")):
+        with pytest.raises(InputError, match=config.path):
+            load_dataset(config)
+
+
+def test_a_data_set_says_of_how_many_frames_it_is_a_part(tmp_path):
+    path = str(write_ytvis_files(tmp_path, ytvis_content(3)))
+    loaded = load_dataset(DataConfig(path=path, split="all", frame_step=2, videos=2))
+    assert sum(video.length for video in loaded.videos) == 4
+    assert loaded.listed == (3, 12)

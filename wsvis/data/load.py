@@ -31,6 +31,7 @@ def load_dataset(config: DataConfig) -> Dataset:
     Raises:
         InputError: path absent, file in another format, or no video left.
     """
+    config = resolved(config)
     whole = read_dataset(config)
     chosen = whole if config.kind in FIXED else _one_side(keep_used_classes(whole), config)
     if config.videos:
@@ -40,15 +41,37 @@ def load_dataset(config: DataConfig) -> Dataset:
             f"{config.path}: its split {config.split!r} holds no video, as no class has two; "
             "choose data.split all"
         )
+    listed = len(whole.videos), sum(video.length for video in whole.videos)
     thinned = (every_nth_frame(video, config.frame_step) for video in chosen.videos)
     chosen = dataclasses.replace(
-        chosen, videos=tuple(without_invisible(video) for video in thinned)
+        chosen, videos=tuple(without_invisible(video) for video in thinned), listed=listed
     )
     return dataclasses.replace(chosen, fingerprint=dataset_fingerprint(chosen, whole.fingerprint))
 
 
+def resolved(config: DataConfig) -> DataConfig:
+    """The same with its kind told from the path, where it is ``auto``.
+
+    Raises:
+        InputError: nothing that looks like a data set lies there, or the kind has no path.
+    """
+    if config.kind == GENERATED and config.path:
+        raise InputError(
+            f"data.path is {config.path}, but data.kind is synthetic, which reads no file; give "
+            "--data.kind auto, or leave the path out"
+        )
+    if config.kind != "auto":
+        return config
+    if not config.path:
+        return dataclasses.replace(config, kind=GENERATED)
+    from wsvis.data.validate import guess_kind  # here: it reads data sets by this module
+
+    return dataclasses.replace(config, kind=guess_kind(config.path))
+
+
 def read_dataset(config: DataConfig, on_problem: OnProblem = refuse) -> Dataset:
     """Everything at ``config.path``, as listed: before classes, split or frames are chosen."""
+    config = resolved(config)
     if config.kind == GENERATED:
         return _generated(config)
     if not config.path:

@@ -24,7 +24,6 @@ from wsvis.detector_config import DetectorConfig, MaskConsistConfig
 def cpu() -> Config:
     """The embedded synthetic clips on two cores, nothing downloaded."""
     return Config(
-        data=DataConfig(kind="synthetic"),
         flow=FlowConfig(provider="dis-medium", stored_stride=2),
         classifier=ClassifierConfig(
             backbone="small",
