@@ -101,13 +101,10 @@ class Dataset:
     """Hash of everything that could change a result: files' content, labels, class names."""
     category_ids: tuple[int, ...] = ()
     """The ids these classes carry in the source files (1..C when empty)."""
-<<<<<<< HEAD
     frames_folder: str = ""
     """Folder that the names of frames are relative to, where frames are files."""
-=======
     listed: tuple[int, int] = (0, 0)
     """Videos and frames at the source, of which those used are a part; (0, 0): not known."""
->>>>>>> 4bc1a2d (The kind of a data set is told from its path and shown, a path is never ignored; runs say how many of how many frames they use; presets are part of the library)
 
 
 @dataclass(frozen=True)
