@@ -31,7 +31,6 @@ class MachineOptions:
 
     def __post_init__(self) -> None:
         check_choices(self, "option")
-        check_run_name("--name", self.name)
         check_range("--workers", self.workers, 0, 100_000)
         check_range("--gpus-per-worker", self.gpus_per_worker, 0, 64)
         check_range("--train-workers", self.train_workers, 0, 100_000)
@@ -50,6 +49,7 @@ class RunOptions(MachineOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_run_name("--name", self.name)
         if not self.seeds:
             raise InputError("--seeds is empty; give at least one, such as --seeds 0 1 2")
         if len(set(self.seeds)) != len(self.seeds):
