@@ -6,16 +6,33 @@ import dataclasses
 import difflib
 import math
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from wsvis.errors import InputError
 
 T = TypeVar("T")
 
+_RANGES: ContextVar[dict[str, tuple[float, float]] | None] = ContextVar("ranges", default=None)
+
+
+def recorded_ranges(make: Callable[[], object]) -> dict[str, tuple[float, float]]:
+    """Name -> (low, high) of every range that is checked while ``make`` runs, for help pages."""
+    ranges: dict[str, tuple[float, float]] = {}
+    token = _RANGES.set(ranges)
+    try:
+        make()
+    finally:
+        _RANGES.reset(token)
+    return ranges
+
 
 def check_range(name: str, value: Any, low: float, high: float) -> None:
     """Refuse a value outside [low, high], or one that is no number."""
+    ranges = _RANGES.get()
+    if ranges is not None:
+        ranges[name] = (low, high)
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
         raise InputError(f"{name} is {value!r}; it must be a number from {low:g} to {high:g}")
     if not low <= value <= high:

@@ -66,6 +66,7 @@ class DetectorConfig:
     """Mask R-CNN: training and inference (paper Sec. 4.2)."""
 
     backend: Literal["torchvision", "detectron2"] = "torchvision"
+    """The library that has Mask R-CNN; detectron2 must be installed by you."""
     backbone: Literal["small", "resnet18", "resnet50", "mobilenet_v2"] = "resnet50"
     """With a feature pyramid; detectron2 has resnet50 only."""
     weights: str = "IMAGENET1K_V1"
@@ -78,10 +79,15 @@ class DetectorConfig:
     pairs: int = 1
     """Frame pairs per step, of all workers together; the paper names no batch size."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
+    """Stochastic gradient descent (paper) or AdamW."""
     learning_rate: float = 0.002
+    """At the height of the schedule."""
     backbone_rate_factor: float = 1.0
+    """How many times faster the backbone learns than the rest."""
     momentum: float = 0.9
+    """Of stochastic gradient descent."""
     weight_decay: float = 1e-4
+    """Of the optimiser, per unit of the learning rate."""
     schedule: Literal["steps", "cosine"] = "steps"
     """steps: a tenth from 75 %, a hundredth from 88 % of the steps on (paper)."""
     warm_up: int = 1000
@@ -91,6 +97,7 @@ class DetectorConfig:
     short_sides: tuple[int, int] = (480, 480)
     """Range of the shorter side in training; (0, 0) = frames as they are."""
     mirror: bool = True
+    """Mirror half of the training pairs."""
     label_score: float = 0.0
     """Pseudo-labels that score less are left out; the paper names no such floor."""
     empty_as_background: bool = False
@@ -98,7 +105,9 @@ class DetectorConfig:
     infer_short_side: int = 480
     """Paper: 480; 0 = frames as they are."""
     score_threshold: float = 0.05
+    """Detections that score less are left out (paper: 0.05)."""
     nms_threshold: float = 0.5
+    """Of two boxes of one class with a larger IoU the better one stays."""
     detections: int = 100
     """Most per frame."""
 

@@ -22,6 +22,7 @@ from wsvis.pipeline import BY_NAME
 from wsvis.types import Dataset
 from wsvis_platform.baselines import measure_all
 from wsvis_platform.console import shown_path
+from wsvis_platform.gpus import with_gpus
 from wsvis_platform.label_files import write_labels
 from wsvis_platform.measure import Measurement
 from wsvis_platform.open_run import open_run
@@ -87,6 +88,7 @@ def ablation_and_report(
     of_each = [tuple(variant.targets or targets) for variant in variants]
     every = list(dict.fromkeys(target for some in of_each for target in some))
     with open_run("ablations", name, config, options, preset, every) as run:
+        options = with_gpus(options, run.gpus)
         screen, dataset, held_out, store = run.screen, run.dataset, run.held_out, run.store
         folder, record, prepare_on = run.folder, run.record, run.prepare
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 import io
 import re
@@ -13,8 +14,8 @@ from typing import Annotated, Any, TypeVar
 
 import tyro
 
-from wsvis.config_checks import suggestion
 from wsvis.errors import InputError
+from wsvis_platform.synonyms import unknown_option
 
 T = TypeVar("T")
 
@@ -65,12 +66,12 @@ def call_with_arguments(
     unknown = [name for name in given if name.startswith("--") and name not in (*names, "--help")]
     if unknown and not {"--help", "-h"} & set(given):
         raise InputError(_unknown(unknown[0], names, program))
-    marked = _positional(function)
-    _parse(marked, arguments, program)
+    # parsed first and called afterwards: what the function prints or raises is its own
+    _parse(_bound(function), arguments, program)()
 
 
-def _positional(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with its plain parameters marked as positional for tyro."""
+def _bound(function: Callable[..., Any]) -> Callable[..., Callable[[], Any]]:
+    """What tyro parses for: the function's parameters, plain ones positional; it calls nothing."""
     hints = typing.get_type_hints(function, include_extras=True)
     signature = inspect.signature(function)
     parameters = []
@@ -82,7 +83,7 @@ def _positional(function: Callable[..., Any]) -> Callable[..., Any]:
         parameters.append(parameter.replace(annotation=hint))
 
     def call(*args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
+        return functools.partial(function, *args, **kwargs)
 
     call.__name__, call.__doc__, call.__module__ = function.__name__, function.__doc__, __name__
     call.__annotations__ = hints
@@ -109,7 +110,7 @@ def _parse(kind: Any, arguments: Sequence[str], program: str, **keywords: Any) -
 def _unknown(given: str, names: Sequence[str], program: str) -> str:
     if not given.startswith("-"):
         return f"{given!r} is not an option; see {program} --help"
-    return f"no option is called {given.split('=')[0]}; {suggestion(given.split('=')[0], names)}"
+    return unknown_option(given, names)
 
 
 def option_names(kind: type, default: object = None) -> list[str]:

@@ -4,6 +4,7 @@ wsvis data synth | check | split      data sets
 wsvis evaluate vis | frames | cityscapes | tc | export
 wsvis track
 wsvis predict
+wsvis doctor
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any
 
+from wsvis import __version__
 from wsvis.config_checks import suggestion
 from wsvis.errors import InputError
 from wsvis_platform.console import run_command
@@ -37,6 +39,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str, str]] = {
     ("export",): ("evaluate_commands", "export_zip", "the benchmark server's zip"),
     ("track",): ("track_commands", "track", "frame predictions to tracks"),
     ("predict",): ("predict_commands", "predict", "objects in your own videos, by a detector"),
+    ("doctor",): ("doctor_command", "doctor", "what this machine has, and what it lacks"),
 }
 """Words -> module, function, one line of help."""
 
@@ -53,6 +56,9 @@ def dispatch(arguments: Sequence[str]) -> None:
         InputError: no such sub-command, or an argument it does not take; one line.
     """
     words = tuple(arguments[:2])
+    if words and words[0] in ("-V", "--version"):
+        print(f"wsvis {__version__}")
+        return
     if not words or words[0] in ("-h", "--help"):
         print(_overview(()))
         return
@@ -86,7 +92,13 @@ def _overview(prefix: tuple[str, ...]) -> str:
     width = max(len(command) for command, _ in rows)
     lines = [f"  wsvis {command:<{width}}  {text}" for command, text in rows]
     return "\n".join(
-        ["Weakly supervised video instance segmentation.", "", *lines, "", "More: add --help"]
+        [
+            "Weakly supervised video instance segmentation.",
+            "",
+            *lines,
+            "",
+            "More: add --help; --version tells which wsvis this is",
+        ]
     )
 
 

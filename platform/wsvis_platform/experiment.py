@@ -19,6 +19,7 @@ from wsvis.errors import InputError
 from wsvis_platform.arguments import parse_arguments
 from wsvis_platform.config_files import read_config
 from wsvis_platform.given_paths import absolute_path, absolute_settings
+from wsvis_platform.help_pages import requested_help
 from wsvis_platform.options import MachineOptions
 
 Options = TypeVar("Options", bound=MachineOptions)
@@ -50,6 +51,7 @@ def parse_experiment(
     was called.
 
     Raises:
+        SystemExit: after a page of help.
         InputError: an unknown preset, option or setting, or a value that does not fit; one line.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -70,6 +72,10 @@ def parse_experiment(
     default = ExperimentArguments(
         preset=known.preset, config_file=known.config_file, config=config, options=kind()
     )
+    page = requested_help(given, program, about, (default, default.options), config)
+    if page is not None:
+        print(page)
+        raise SystemExit(0)
     parsed = parse_arguments(
         ExperimentArguments[kind], given, program=program, about=about, default=default
     )

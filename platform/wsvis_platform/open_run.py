@@ -14,6 +14,7 @@ from wsvis.types import Dataset
 from wsvis_platform.cluster import start_ray
 from wsvis_platform.console import Screen, shown_path
 from wsvis_platform.doctor import preflight
+from wsvis_platform.gpus import gpus_here, with_gpus
 from wsvis_platform.options import RunOptions
 from wsvis_platform.shown_preparation import Prepare, shown_preparation
 from wsvis_platform.store import Store
@@ -33,6 +34,8 @@ class OpenRun:
     """Where its tables, files and pictures go."""
     record: SweepRecord
     prepare: Prepare
+    gpus: int
+    """GPUs that Ray has for it."""
 
 
 @contextlib.contextmanager
@@ -56,6 +59,8 @@ def open_run(
     """
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(Screen())
+        if not options.address:
+            options = with_gpus(options, gpus_here())
         dataset, held_out = load_both(config, options, screen)
         check_settings(config, dataset, targets, held_out)
         output = Path(options.output).resolve()  # Ray and MLflow want absolute paths
@@ -68,8 +73,13 @@ def open_run(
         if held_out is not None:
             save_held_out(config, folder)
         cluster = stack.enter_context(
-            start_ray(address=options.address or None, num_cpus=options.workers or None)
+            start_ray(
+                address=options.address or None,
+                num_cpus=options.workers or None,
+                num_gpus=None if options.address else int(options.gpus),
+            )
         )
+        options = with_gpus(options, cluster.gpus)
         screen.line(f"{cluster.line()}; {preflight(output)}")
         record = stack.enter_context(
             SweepRecord.open(
@@ -86,4 +96,4 @@ def open_run(
             )
         )
         prepare = shown_preparation(options, store, screen)
-        yield OpenRun(screen, dataset, held_out, store, folder, record, prepare)
+        yield OpenRun(screen, dataset, held_out, store, folder, record, prepare, cluster.gpus)

@@ -22,8 +22,12 @@ class MachineOptions:
     """Ray cluster to join; empty: start Ray on this machine only, bound to 127.0.0.1."""
     workers: int = 0
     """Parallel workers; 0 = one per CPU."""
-    gpus_per_worker: float = 0.0
-    """GPUs a network stage holds (a fraction shares one)."""
+    gpus: str = "auto"
+    """GPUs to use: auto = all there are, or a number; 0 = none. On a cluster that is joined: auto
+    or 0."""
+    gpus_per_worker: float = 1.0
+    """GPUs a worker of a stage with a network holds, where GPUs are used; 0.5 lets two share
+    one."""
     train_workers: int = 0
     """Ray Train workers that share each training of flowIRN or of a detector (irn.batch_size and
     detector.pairs must be multiples of it); 0 = one process per training, as many trainings side by
@@ -33,6 +37,8 @@ class MachineOptions:
         check_choices(self, "option")
         check_range("--workers", self.workers, 0, 100_000)
         check_range("--gpus-per-worker", self.gpus_per_worker, 0, 64)
+        if self.gpus != "auto" and not (self.gpus.isascii() and self.gpus.isdigit()):
+            raise InputError(f"--gpus is {self.gpus!r}; give auto, 0 or a number of GPUs")
         check_range("--train-workers", self.train_workers, 0, 100_000)
 
 
@@ -115,6 +121,7 @@ class SweepOptions(RunOptions):
     sampler: Literal["tpe", "random"] = "tpe"
     """Optuna's sampler, named so that a new version's default cannot change a sweep."""
     sampler_seed: int = 0
+    """Of the sampler: the same seed tries the same settings."""
 
     @property
     def metric(self) -> str:

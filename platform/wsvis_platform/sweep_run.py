@@ -14,6 +14,7 @@ from wsvis.types import Dataset
 from wsvis_platform.baselines import Baseline, best_baselines, measure_all
 from wsvis_platform.config_files import write_config
 from wsvis_platform.console import shown_path
+from wsvis_platform.gpus import with_gpus
 from wsvis_platform.label_files import write_labels
 from wsvis_platform.measure import Measurement
 from wsvis_platform.open_run import open_run
@@ -61,6 +62,7 @@ def sweep_and_report(
     started = time.monotonic()
     metric, target = options.metric, options.target
     with open_run("sweeps", name, config, options, preset, [target]) as run:
+        options = with_gpus(options, run.gpus)
         screen, dataset, held_out, store = run.screen, run.dataset, run.held_out, run.store
         folder, record, prepare_on = run.folder, run.record, run.prepare
         prepare_on(_seeded(config, options), dataset, prepare, None)
