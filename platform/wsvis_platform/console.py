@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
-from wsvis.errors import InputError
+from wsvis.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,7 +29,7 @@ def run_command(main: Callable[[], object]) -> NoReturn:
     except InputError as error:
         # raised in a Ray task it arrives wrapped in the task's traceback: show the cause alone
         cause = getattr(error, "cause", error)
-        print(f"error: {' '.join(str(cause).split())}", file=sys.stderr)
+        print(one_line(f"error: {cause}"), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -63,7 +63,7 @@ class Screen:
 
     def warn(self, text: str) -> None:
         """A line that stands out."""
-        self.console.print(f"warning: {text}", style="yellow", soft_wrap=True)
+        self.console.print(one_line(f"warning: {text}"), style="yellow", soft_wrap=True)
         self.console.file.flush()
 
     def show(self, what: RenderableType) -> None:

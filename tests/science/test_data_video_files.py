@@ -91,8 +91,8 @@ def test_wrong_tables(folder):
     path = table(folder, "a.mp4,0,3\n", header="video,start,end\n")
     with pytest.raises(InputError, match=r"has no column first_frame, last_frame, class; its fir"):
         read_video_files(path)
-    (folder / "labels.csv").write_bytes(b"\xff\xfe\x00v")
-    with pytest.raises(InputError, match=r"labels\.csv: is not UTF-8 text"):
+    (folder / "labels.csv").write_bytes(HEADER.encode() + b"a.mp4,0,1,cr\xf6ss\n")
+    with pytest.raises(InputError, match=r"labels\.csv: is not UTF-8 text \(line 2"):
         read_video_files(path)
     (folder / "labels.csv").write_text(HEADER + 'a.mp4,0,1,"' + "x" * 200_000 + '"\n')
     with pytest.raises(InputError, match=r"labels\.csv: line 2: field larger"):

@@ -146,7 +146,8 @@ def write_json(tmp_path, content):
         ("7", "is not YouTube-VIS"),
         ('{"images": [1], "categories": [{"id": 1, "name": "a"}]}', "is not YouTube-VIS"),
         ('{"videos": {}, "categories": []}', "is not YouTube-VIS"),
-        ("\udcff", "is not UTF-8"),
+        ("\udcff", "is not JSON .it begins with bytes"),
+        ('{"a": "\udcff"}', "is not UTF-8"),
     ],
 )
 def test_a_file_that_is_something_else(tmp_path, text, reason):

@@ -1,4 +1,4 @@
-"""Text from outside, read with suspicion: JSON, CSV tables, file names inside them.
+"""Lists from outside, read with suspicion: CSV tables, file names inside them, folders.
 
 A reader tells what is wrong through ``on_problem``. Its default, ``refuse``, raises at the first
 problem; ``wsvis data check`` passes ``list.append`` and gets them all, the bad parts left out.
@@ -7,17 +7,17 @@ problem; ``wsvis data check`` passes ``list.append`` and gets them all, the bad 
 from __future__ import annotations
 
 import csv
-import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from wsvis.data.json_input import decoded_text
+from wsvis.data.regular_file import read_regular
 from wsvis.errors import InputError
 
 OnProblem = Callable[[str], None]
 
-MAX_JSON_BYTES = 8 << 30
 MAX_CSV_BYTES = 1 << 30
 
 
@@ -26,28 +26,13 @@ def refuse(problem: str) -> None:
     raise InputError(problem)
 
 
-def read_json(path: str) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        InputError: the file is absent, too large, no JSON, or nested too deeply.
-    """
-    text = _read_text(path, MAX_JSON_BYTES)
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except RecursionError:
-        raise InputError(f"{path}: is nested too deeply to be a data set; check the file") from None
-    except ValueError as error:
-        raise InputError(f"{path}: is not JSON ({error}); download or export it again") from None
-
-
 def read_table(path: str, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
     """(line number, column -> text) for each row of a CSV file that has these columns.
 
     Raises:
         InputError: the file is absent, or a column is missing.
     """
-    lines = _read_text(path, MAX_CSV_BYTES).splitlines()
+    lines = decoded_text(path, read_regular(path, MAX_CSV_BYTES)).splitlines()
     reader = csv.DictReader(lines, skipinitialspace=True, restval="")
     names = [(name or "").strip().lower() for name in reader.fieldnames or []]
     absent = [column for column in columns if column not in names]
@@ -90,27 +75,3 @@ def require_folder(path: str, cure: str) -> None:
     """Raise an ``InputError`` that says ``cure`` unless ``path`` is a folder."""
     if not os.path.isdir(path):
         raise InputError(f"{path}: there is no such folder; {cure}")
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(f"it holds {text}, which is no number")
-
-
-def _read_text(path: str, limit: int) -> str:
-    try:
-        if os.path.getsize(path) > limit:
-            raise InputError(f"{path}: is larger than {limit >> 30} GiB; check that it is the file")
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read()
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; check the path") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
-
-
-def field_of(record: Any, name: str, kind: type, default: Any = None) -> Any:
-    """``record[name]`` where it has the kind asked for (bool is no int), else ``default``."""
-    value = record.get(name) if isinstance(record, Mapping) else None
-    return value if isinstance(value, kind) and not isinstance(value, bool) else default

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wsvis.data.atomic import write_text
-from wsvis.data.outside import read_json
+from wsvis.data.json_input import read_json
 from wsvis.errors import InputError
 from wsvis.types import Dataset
 

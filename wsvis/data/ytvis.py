@@ -13,12 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wsvis.data.json_input import field_of, read_json
 from wsvis.data.outside import (
     OnProblem,
-    field_of,
     frame_order,
     is_safe_relative,
-    read_json,
     refuse,
     require_folder,
     unique_ids,
