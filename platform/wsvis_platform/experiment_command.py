@@ -1,4 +1,4 @@
-"""``wsvis experiment``: the scripts of experiments/ by name, from a checkout or an installed wheel."""
+"""``wsvis experiment``: the scripts of experiments/ by name, from a checkout or a wheel."""
 
 from __future__ import annotations
 
