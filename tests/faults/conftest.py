@@ -1,0 +1,14 @@
+"""What the fault matrix compares with: one sweep that nobody disturbed."""
+
+from __future__ import annotations
+
+import pytest
+
+from faults.sweep_process import Result, result, run_through
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """The sweep from start to end in an output of its own."""
+    output = tmp_path_factory.mktemp("undisturbed") / "out"
+    return result(output, run_through(output))
