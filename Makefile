@@ -20,12 +20,13 @@ CODED = $(subst ?,%3F,$(subst %,%25,$(DATABASE)))
 DATABASE_URI = $(if $(findstring %,$(CODED)),sqlite+pysqlite,sqlite):///$(CODED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test lint ui bench clean
+.PHONY: help install sweep test test-faults lint ui bench clean
 
 help:
 	@echo "make install  the project and its tools into .venv"
 	@echo "make sweep    the sweep over A and T on the embedded data (ARGS=... go to the script)"
 	@echo "make test     all tests (ARGS=... go to pytest)"
+	@echo "make test-faults  the fault matrix: kills, stops, full disk, against an undisturbed sweep (an hour)"
 	@echo "make lint     ruff and pyright"
 	@echo "make ui       browse the runs under OUTPUT ($(OUTPUT)) at http://127.0.0.1:$(PORT)"
 	@echo "make bench    benchmarks"
@@ -47,6 +48,9 @@ sweep: install
 
 test: install
 	$(BIN)/python -m pytest $(ARGS)
+
+test-faults: install
+	$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from typing import Any
 
 import ray
 import ray.train
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchTrainer
 
 from wsvis.config import Config
 from wsvis.detectors.stages import training_pairs
@@ -30,6 +30,7 @@ from wsvis_platform.store import Store
 from wsvis_platform.training_detector import detector_training
 from wsvis_platform.training_irn import IRN
 from wsvis_platform.training_job import Job, Source, Training, trouble_error
+from wsvis_platform.training_rendezvous import NodeTorchConfig
 from wsvis_platform.training_worker import Board, Start, train_worker
 
 TRAININGS: Mapping[str, Training] = {
@@ -205,7 +206,7 @@ def _fit(
         trainer = TorchTrainer(
             train_worker,
             train_loop_config=told,
-            torch_config=TorchConfig(backend=backend),
+            torch_config=NodeTorchConfig(backend=backend),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=workers, use_gpu=gpus > 0, resources_per_worker=resources
             ),

@@ -1,6 +1,7 @@
 """flowIRN over several Ray Train workers: equal to one, whatever happens to a worker."""
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -81,11 +82,27 @@ def alone(prepared):
 def undisturbed(prepared, local_ray):
     """What two workers leave in the store, and what was heard of it."""
     data, store, keys = prepared
-    heard = []
-    here = Materialiser(store, report=heard.append, trainers=ray_train_trainers(workers=2))
-    _, outcomes = here.ensure(TINY, data, ["irn"])
+    heard, listening = [], []
+
+    def hear(numbers):
+        heard.append(numbers)
+        if not listening:
+            listening.extend(ports_listened_at())
+
+    trainers = ray_train_trainers(workers=2)
+    _, outcomes = Materialiser(store, report=hear, trainers=trainers).ensure(TINY, data, ["irn"])
     assert outcomes[-1].status == "computed"
-    return store.read("irn", keys["irn"]), heard
+    return store.read("irn", keys["irn"]), heard, listening
+
+
+def ports_listened_at():
+    """(what the process is called, address) of all ports that this process's children offer."""
+    return [
+        (process.name(), port.laddr.ip.removeprefix("::ffff:"))
+        for process in psutil.Process().children(recursive=True)
+        for port in process.net_connections("inet")
+        if port.status == psutil.CONN_LISTEN
+    ]
 
 
 def staged(store, key):
@@ -161,7 +178,7 @@ def test_a_batch_that_does_not_split_evenly_is_refused_before_anything_starts(pr
 @pytest.mark.ray
 def test_two_workers_do_what_one_does_and_the_store_keeps_it(prepared, undisturbed, alone):
     data, store, _ = prepared
-    together, heard = undisturbed
+    together, heard, _ = undisturbed
     assert [step for step, _ in losses(together)] == [step for step, _ in losses(alone)]
     for found, wanted in zip(together.data["curve"], alone.data["curve"], strict=True):
         assert found == pytest.approx(wanted, rel=1e-2, abs=1e-3)  # each part of the loss
@@ -182,6 +199,15 @@ def test_two_workers_do_what_one_does_and_the_store_keeps_it(prepared, undisturb
     _, outcomes = Materialiser(store, trainers={"irn": never}).ensure(TINY, data, ["irn"])
     assert outcomes[-1].status == "reused"
     assert not list((store.root / "training").iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_while_two_workers_train_no_port_is_open_to_other_machines(undisturbed):
+    *_, listening = undisturbed
+    assert {address for _, address in listening} <= {"127.0.0.1", "::1"}
+    # worker 0 offers the rendezvous and each worker its end of gloo, beside what Ray itself does
+    assert len([name for name, _ in listening if "TrainWorker" in name]) >= 5, listening
 
 
 @pytest.mark.slow
