@@ -92,7 +92,7 @@ def test_the_folder_of_another_user_stays(place: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, InputError])
 def test_a_run_that_was_stopped_leaves_no_logs(place: Path, error: type[BaseException]):
     with pytest.raises(error), ray_folder():
-        raise error
+        raise error("stopped")
     assert list(place.iterdir()) == []
 
 
