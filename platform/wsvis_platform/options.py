@@ -115,9 +115,13 @@ class SweepOptions(RunOptions):
     flowIRN makes of f-CAM, trained anew for each setting; pseudo_mask: masks straight from f-CAM,
     a hundred times cheaper; prediction: what a detector finds that was trained on the
     pseudo-labels."""
-    prune: Literal["asha", "median", "none"] = "asha"
+    prune: Literal["halving", "median", "none"] = "halving"
     """Stop settings early that are behind after their first seed: successive halving (the best
-    quarter goes on), the median rule, or not at all."""
+    quarter goes on), the median rule (the better half after each seed), or not at all."""
+    batch: int = 6
+    """Settings proposed and compared at once. Each decision waits for whole batches, so that the
+    same sweep gives the same table whatever the number and speed of the workers; with more workers
+    than this some are idle."""
     sampler: Literal["tpe", "random"] = "tpe"
     """Optuna's sampler, named so that a new version's default cannot change a sweep."""
     sampler_seed: int = 0
@@ -136,6 +140,7 @@ class SweepOptions(RunOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_range("--num-samples", self.num_samples, 0, 1_000_000)
+        check_range("--batch", self.batch, 1, 100_000)
         check_range("--sampler-seed", self.sampler_seed, 0, 2**31 - 1)
 
 

@@ -1,7 +1,8 @@
 """A sweep: Ray Tune + Optuna over dotted settings, every setting over several seeds.
 
 The stages that no swept setting changes are prepared once, sharded over the cluster; a trial then
-recomputes only what its settings change, in its own process, and finds the rest in the store.
+recomputes only what its settings change, in its own process, and finds the rest in the store. Tune
+runs the jobs; which ones there are, :mod:`wsvis_platform.trial_order` decides.
 """
 
 from __future__ import annotations
@@ -14,37 +15,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import optuna
 import ray
 from ray import tune
-from ray.tune.schedulers import (
-    ASHAScheduler,
-    FIFOScheduler,
-    MedianStoppingRule,
-    TrialScheduler,
-)
-from ray.tune.search.optuna import OptunaSearch
+from ray.tune.search import Searcher
 
 from wsvis.config import Config
 from wsvis.types import Dataset
 from wsvis_platform.extract import limit_threads
-from wsvis_platform.measure import Measurement, measure
+from wsvis_platform.measure import Measurement, measure, merged
 from wsvis_platform.options import SweepOptions
 from wsvis_platform.store import Store
+from wsvis_platform.suggestions import suggestions
+from wsvis_platform.trial_order import Job, Setting, TrialOrder, rungs, survivors
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One finished trial."""
+    """One setting and what became of it."""
 
-    id: str
-    measurement: Measurement | None
-    seconds: float
+    number: int
+    """From 1 on, in the order of suggestion."""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    measurement: Measurement | None = None
+    """``None`` for a trial that failed."""
+    seconds: float = 0.0
     error: str = ""
     pruned: bool = False
     """Stopped before its last seed because others were ahead."""
-    history: list[dict[str, float]] = field(default_factory=list)
-    """Running metrics after each seed."""
 
     def objective(self, metric: str) -> float:
         """Mean of the metric over seeds; NaN for a trial that failed or was pruned."""
@@ -53,78 +50,91 @@ class Trial:
         return self.measurement.mean(metric)
 
 
-def _run_trial(
-    overrides: dict[str, Any],
+def _run_job(
+    job: dict[str, Any],
     *,
     base: Config,
     dataset: Dataset,
     root: str,
-    seeds: Sequence[int],
     target: str,
     metric: str,
 ) -> None:
-    """What runs in a trial's process: one setting, seed after seed, told to Tune as it goes."""
+    """What runs in a trial's process: one setting with some seeds.
+
+    A fault of the setting is the job's result, since another attempt would end the same; any other
+    one is raised, and Tune tries the job again.
+    """
     limit_threads(1)
+    try:
+        found = measure(base, job["overrides"], job["seeds"], dataset, Store(root), [target])
+        if math.isnan(found.mean(metric)):
+            raise ValueError(f"{metric} is not a number for seeds {found.seeds}")
+    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        # a file name in it may be no UTF-8, which no table and no database takes
+        tune.report({"error": text.encode(errors="backslashreplace").decode()})
+    else:
+        tune.report({"measurement": json.dumps(_plain(found))})
 
-    def tell(so_far: Measurement) -> None:
-        value = so_far.mean(metric)
-        if math.isnan(value):
-            raise ValueError(f"{metric} is not a number for seed {so_far.seeds[-1]}")
-        tune.report(
-            {
-                "objective": value,
-                **so_far.summary(),
-                "seeds_done": len(so_far.seeds),
-                "measurement": json.dumps(_plain(so_far)),
-            }
-        )
 
-    measure(base, overrides, seeds, dataset, Store(root), [target], tell=tell)
+class _Jobs(Searcher):
+    """Hands the order's jobs to Tune."""
+
+    def __init__(self, order: TrialOrder) -> None:
+        super().__init__()
+        self.order = order
+        self.jobs: dict[str, Job] = {}
+        """Tune's id of a trial -> what it does."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune saves its searcher; a sweep that is run again starts anew and finds what it measured
+        # in the store
+        return {}
+
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
+    ) -> bool:
+        return True
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # pyright: ignore
+        job = self.order.next()
+        if job is None:
+            return Searcher.FINISHED if self.order.finished else None
+        self.jobs[trial_id] = job
+        return {"overrides": dict(job.overrides), "seeds": list(job.seeds)}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Nothing: :class:`_Listener` hears it with the reason."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing, as :meth:`__getstate__`."""
 
 
 class _Listener(tune.Callback):
-    """Turns Tune's events into :class:`Trial` records for one function to hear."""
+    """Brings Tune's outcomes to the order."""
 
-    def __init__(self, hear: Callable[[Trial], None] | None, seeds: int) -> None:
-        self.hear, self.seeds = hear, seeds
-        self.history: dict[str, list[dict[str, float]]] = {}
+    def __init__(self, jobs: _Jobs | None) -> None:
+        self.jobs = jobs
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune saves its callbacks; who listens in this process has no place in a file
-        return {"hear": None, "seeds": self.seeds, "history": self.history}
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        numbers = {
-            name: float(value)
-            for name, value in result.items()
-            if name.endswith(("_mean", "_std")) or name == "objective"
-        }
-        self.history.setdefault(trial.trial_id, []).append(numbers)
+        # Tune saves its callbacks; what listens in this process has no place in a file
+        return {"jobs": None}
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._tell(trial, "")
+        result = trial.last_result or {}
+        found = _measurement(result.get("measurement"))
+        self._report(trial, found or result.get("error", "reported nothing"))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         lines = str(trial.get_error() or "failed").strip().splitlines()
-        self._tell(trial, lines[-1].strip())
+        self._report(trial, lines[-1].strip())
 
-    def _tell(self, trial: Any, error: str) -> None:
-        if self.hear is None:
-            return
-        result = trial.last_result or {}
-        found = None if error else _measurement(result.get("measurement"))
-        self.hear(
-            Trial(
-                id=trial.trial_id,
-                measurement=found,
-                seconds=float(result.get("time_total_s", 0.0)),
-                error=error or ("" if found else "reported nothing"),
-                pruned=found is not None and len(found.seeds) < self.seeds,
-                history=self.history.get(trial.trial_id, []),
-            )
-        )
+    def _report(self, trial: Any, result: Measurement | str) -> None:
+        if self.jobs is not None:
+            seconds = float((trial.last_result or {}).get("time_total_s", 0.0))
+            self.jobs.order.report(self.jobs.jobs[trial.trial_id], result, seconds)
 
 
 def run_trials(
@@ -145,42 +155,33 @@ def run_trials(
         space: dotted name -> Tune domain (``tune.uniform(...)``, ``tune.choice([...])``).
         dataset: the videos.
         store: shared results.
-        options: samples, seeds, objective, sampler.
+        options: samples, seeds, objective, sampler, pruning.
         folder: where Tune keeps its state.
         first: settings tried before the sampler proposes any.
-        hear: told about each finished trial, in this process.
+        hear: told about each finished trial, in this process, as they finish.
+
+    Returns:
+        All trials, in the order of their numbers.
     """
     if options.num_samples == 0:
         return []
-    finished: list[Trial] = []
-
-    def collect(trial: Trial) -> None:
-        finished.append(trial)
-        hear(trial)
-
-    sampler: optuna.samplers.BaseSampler
-    if options.sampler == "tpe":
-        sampler = optuna.samplers.TPESampler(
-            seed=options.sampler_seed, multivariate=True, n_startup_trials=6, constant_liar=True
-        )
-    else:
-        sampler = optuna.samplers.RandomSampler(seed=options.sampler_seed)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    search = OptunaSearch(
-        dict(space),
-        metric="objective",
-        mode="max",
-        points_to_evaluate=[dict(point) for point in first][: options.num_samples],
-        sampler=sampler,
+    order = TrialOrder(
+        total=options.num_samples,
+        batch=options.batch,
+        segments=rungs(options.seeds, options.prune),
+        metric=options.metric,
+        goes_on=survivors(options.prune),
+        suggest=suggestions(space, options, first),
+        on_settled=lambda setting: hear(_trial(setting)),
     )
+    jobs = _Jobs(order)
     workers = options.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # our own lines are the ones a user reads
     trainable = tune.with_parameters(
-        _run_trial,
+        _run_job,
         base=base,
         dataset=dataset,
         root=str(store.root),
-        seeds=options.seeds,
         target=options.target,
         metric=options.metric,
     )
@@ -190,11 +191,8 @@ def run_trials(
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
         tune_config=tune.TuneConfig(
-            metric="objective",
-            mode="max",
-            search_alg=search,
-            scheduler=_scheduler(options),
-            num_samples=options.num_samples,
+            search_alg=jobs,
+            num_samples=-1,  # until the order has no more jobs
             max_concurrent_trials=workers,
             reuse_actors=True,
         ),
@@ -203,25 +201,23 @@ def run_trials(
             storage_path=str(folder),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=2),
-            callbacks=[_Listener(collect, len(options.seeds))],
+            callbacks=[_Listener(jobs)],
         ),
     )
     tuner.fit()
-    return finished
+    return [_trial(setting) for setting in order.settings]
 
 
-def _scheduler(options: SweepOptions) -> TrialScheduler:
-    """What stops settings that are behind; every setting begins with the same seed."""
-    if options.prune == "asha" and len(options.seeds) > 1:
-        return ASHAScheduler(
-            time_attr="seeds_done",
-            grace_period=1,
-            max_t=len(options.seeds),
-            reduction_factor=4,
-        )
-    if options.prune == "median":
-        return MedianStoppingRule(time_attr="seeds_done", grace_period=0, min_samples_required=3)
-    return FIFOScheduler()
+def _trial(setting: Setting) -> Trial:
+    found = merged(setting.parts) if setting.parts and not setting.error else None
+    return Trial(
+        setting.number,
+        setting.overrides,
+        found,
+        setting.seconds,
+        setting.error,
+        setting.pruned,
+    )
 
 
 def best_of(trials: Sequence[Trial], metric: str) -> Trial | None:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,22 +94,21 @@ class SweepRecord:
 
     def trial(self, trial: Trial) -> None:
         """One finished trial as a child run; a failed one keeps its reason."""
-        found = trial.measurement
+        found, name = trial.measurement, f"trial {trial.number}"
         if found is None:
             self.tracker.log_trial(
                 self.parent,
-                f"trial {trial.id[-5:]}",
-                trial.id,
-                params=flatten(self.config),
+                name,
+                self._identity(trial.overrides, self.options.seeds),
+                params={**flatten(self.config), **trial.overrides},
                 metrics={},
                 tags={"reason": trial.error[:4000]},
                 status="FAILED",
+                seconds=trial.seconds,
             )
             return
-        name = f"trial {trial.id[-5:]}"
-        self._child(
-            name, self._identity(found), self.target, found, None, trial.seconds, trial.pruned
-        )
+        identity = self._identity(found.overrides, found.seeds)
+        self._child(name, identity, self.target, found, None, trial.seconds, trial.pruned)
 
     def results(
         self,
@@ -190,9 +189,9 @@ class SweepRecord:
             seconds=seconds,
         )
 
-    def _identity(self, found: Measurement) -> str:
-        # a restarted sweep gives its trials new ids: the same settings and seeds are the same run
-        text = json.dumps([found.overrides, found.seeds], sort_keys=True)
+    def _identity(self, overrides: Mapping[str, Any], seeds: Sequence[int]) -> str:
+        # not the trial's number: the same settings and seeds are the same run in a longer sweep too
+        text = json.dumps([overrides, seeds], sort_keys=True)
         return f"{self.folder.name}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def _strip(self, name: str, target: str, config: Config, found: Measurement) -> np.ndarray:

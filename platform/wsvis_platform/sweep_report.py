@@ -88,14 +88,14 @@ def trial_table(trials: Sequence[Trial], metric: str, shown: int = 8) -> Table:
             continue
         scores = [score_text(found, name) for name in METRICS]
         table.add_row(
-            trial.id[-5:], setting_text(found.overrides), *scores, _stages(found.computed)
+            str(trial.number), setting_text(found.overrides), *scores, _stages(found.computed)
         )
     return table
 
 
 def write_trials(path: Path, trials: Sequence[Trial]) -> None:
     """One CSV row per trial: settings, metrics with mean and std, status, seconds."""
-    names = sorted({n for t in trials if t.measurement for n in t.measurement.overrides})
+    names = sorted({name for trial in trials for name in trial.overrides})
     scores = [f"{metric}_{kind}" for metric in METRICS for kind in ("mean", "std")]
     text = io.StringIO(newline="")
     rows = csv.writer(text)
@@ -105,9 +105,9 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
         summary = found.summary() if found else {}
         rows.writerow(
             [
-                trial.id,
+                trial.number,
                 "pruned" if trial.pruned else "done" if found else "failed",
-                *[found.overrides.get(name, "") if found else "" for name in names],
+                *[trial.overrides.get(name, "") for name in names],
                 *[summary.get(name, "") for name in scores],
                 len(found.seeds) if found else 0,
                 round(trial.seconds, 2),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
+from wsvis.errors import InputError
 from wsvis.stage_keys import needed, trained_networks
 from wsvis.types import Dataset
 from wsvis_platform.baselines import Baseline, best_baselines, measure_all
@@ -99,6 +101,8 @@ def sweep_and_report(
                 first=first,
                 hear=hear,
             )
+        write_trials(folder / "trials.csv", trials)
+        _require_success(trials, metric, folder)
 
         rows = _rows(config, options, fixed, baselines, best, trials, target, dataset, store)
         others: list[Measurement | None] = [None] * len(rows)
@@ -123,7 +127,6 @@ def sweep_and_report(
         chosen = with_overrides(config, winner.overrides) if winner else config
         best_file = folder / "best_config.json"
         write_config(best_file, chosen)
-        write_trials(folder / "trials.csv", trials)
         files = [best_file, folder / "trials.csv"]
         if winner and target == "pseudo_label_quality":
             files += write_labels(folder, "best", winner, dataset, store)
@@ -145,6 +148,17 @@ def sweep_and_report(
         screen.line(f"tables and pictures: {shown_path(folder)}")
         screen.line(f"browse: {record.browse()}")
         screen.line(f"took {time.monotonic() - started:.0f} s")
+
+
+def _require_success(trials: Sequence[Trial], metric: str, folder: Path) -> None:
+    """End a sweep none of whose trials was measured to the end: there is no best among them."""
+    if trials and best_of(trials, metric) is None:
+        reason = next(trial.error for trial in trials if trial.error)
+        raise InputError(
+            f"none of {len(trials)} trials succeeded, so there is no best configuration; the first "
+            f"failed with: {reason[:300]} (all settings and reasons: "
+            f"{shown_path(folder / 'trials.csv')})"
+        )
 
 
 def _prepared_held_out(
@@ -204,7 +218,7 @@ def _scores(found: Measurement, metric: str) -> str:
 
 def _trial_line(trial: Trial, done: int, total: int, metric: str) -> str:
     if trial.measurement is None:
-        return f"trial {done}/{total} failed: {trial.error}"
+        return f"trial {done}/{total} failed: {trial.error}  {setting_text(trial.overrides)}"
     found = trial.measurement
     what = f" pruned after seed {found.seeds[-1]}," if trial.pruned else ""
     return (

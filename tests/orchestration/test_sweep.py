@@ -1,5 +1,6 @@
 """A whole small sweep through Ray, Optuna and MLflow, and what must hold around it."""
 
+import csv
 import json
 import math
 import threading
@@ -15,6 +16,7 @@ from wsvis.config import Config
 from wsvis.config_checks import with_overrides
 from wsvis.data.load import load_dataset
 from wsvis.data.write_ytvis import write_ytvis
+from wsvis.errors import InputError
 from wsvis_platform import extract
 from wsvis_platform.baselines import Baseline
 from wsvis_platform.cluster import start_ray
@@ -171,10 +173,11 @@ def test_a_failed_trial_does_not_stop_the_sweep_and_is_never_best(tmp_path):
         hear=heard.append,
     )
     assert len(trials) == 3
-    assert heard == trials
+    assert sorted(heard, key=lambda trial: trial.number) == trials
     failed = [trial for trial in trials if trial.measurement is None]
     assert len(failed) == 1
     assert "fcam.amplification is 0.1" in failed[0].error
+    assert failed[0].overrides == {"fcam.amplification": 0.1, "fcam.percentile": 0.8}
     best = best_of(trials, "miou")
     assert best is not None
     assert best.objective("miou") == max(t.objective("miou") for t in trials if t.measurement)
@@ -245,3 +248,48 @@ def _title(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:  # it ended in between
         return ""
+
+
+def test_a_sweep_without_one_good_trial_ends_in_one_line_and_keeps_every_setting_once(
+    tmp_path, capsys
+):
+    space = {"fcam.amplification": tune.uniform(0.1, 0.9), "fcam.percentile": tune.uniform(0, 1)}
+    options = SweepOptions(
+        output=str(tmp_path),
+        name="bad",
+        seeds=(0, 1),
+        objective="pseudo_mask_miou",
+        num_samples=3,
+        held_out=False,
+    )
+    for _ in range(2):  # run again, every failure is still there once
+        with pytest.raises(InputError) as error:
+            sweep_and_report(
+                "sweep_fcam",
+                TINY,
+                options,
+                preset="tiny",
+                space=space,
+                first=[],
+                fixed={"literal": LITERAL},
+                baselines=[],
+                prepare=("flow", "cam"),
+                axes=("fcam.amplification", "fcam.percentile"),
+            )
+        assert "none of 3 trials succeeded" in str(error.value)
+        assert "fcam.amplification is 0." in str(error.value)
+        assert len(str(error.value)) < 500
+    folder = tmp_path / "sweeps" / "bad"
+    assert not (folder / "best_config.json").exists()
+    rows = list(csv.DictReader((folder / "trials.csv").open()))
+    assert [row["trial"] for row in rows] == ["1", "2", "3"]
+    assert {row["status"] for row in rows} == {"failed"}
+    assert all(0.1 <= float(row["fcam.amplification"]) <= 0.9 for row in rows)
+    _, parent, children = runs_of(tmp_path, "bad")
+    assert parent.info.status == "FAILED"
+    assert len(children) == 3
+    assert {run.info.status for run in children} == {"FAILED"}
+    recorded = sorted(float(run.data.params["fcam.amplification"]) for run in children)
+    assert recorded == sorted(float(row["fcam.amplification"]) for row in rows)
+    # no setting was tried again: another attempt would end the same
+    assert capsys.readouterr().out.count("failed: fcam.amplification is") == 6
