@@ -24,6 +24,7 @@ from wsvis_platform.ray_process import (
     token_known,
     use_token,
 )
+from wsvis_platform.stopping import signals_stay_ours
 
 _SMALLEST_STORE = 80 * 2**20
 _LARGEST_STORE = 2 * 2**30
@@ -100,16 +101,17 @@ def _local(num_cpus: int | None, num_gpus: int | None, log_to_driver: bool) -> I
         environment(PYTHONPATH=worker_path(os.environ)),
     ):
         try:
-            ray.init(
-                address="local",
-                num_cpus=num_cpus,
-                num_gpus=num_gpus,
-                include_dashboard=False,
-                object_store_memory=object_store_bytes(),
-                log_to_driver=log_to_driver,
-                logging_level=logging.ERROR,
-                _temp_dir=str(folder),
-            )
+            with signals_stay_ours():
+                ray.init(
+                    address="local",
+                    num_cpus=num_cpus,
+                    num_gpus=num_gpus,
+                    include_dashboard=False,
+                    object_store_memory=object_store_bytes(),
+                    log_to_driver=log_to_driver,
+                    logging_level=logging.ERROR,
+                    _temp_dir=str(folder),
+                )
             yield
         finally:
             ray.shutdown()
@@ -130,7 +132,11 @@ def _joined(address: str, log_to_driver: bool) -> Iterator[None]:
     with tempfile.TemporaryFile("w+") as said:
         try:
             # three seconds of attempts; the log lines of each go to the error, not to the screen
-            with environment(RAY_gcs_server_port_wait_time_s="3"), stderr_to(said.fileno()):
+            with (
+                environment(RAY_gcs_server_port_wait_time_s="3"),
+                stderr_to(said.fileno()),
+                signals_stay_ours(),
+            ):
                 ray.init(
                     address=address,
                     log_to_driver=log_to_driver,

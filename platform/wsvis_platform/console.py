@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from wsvis.errors import InputError, one_line
+from wsvis_platform.stopping import STOPPED, exit_status, listen_for_signals, raise_if_stopped
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,17 +24,24 @@ _PLAIN_WIDTH = 200
 
 
 def run_command(main: Callable[[], object]) -> NoReturn:
-    """Run a command; bad input ends it with one line on stderr and status 2, Ctrl-C with 130."""
+    """Run a command; bad input ends it with one line on stderr and status 2.
+
+    Ctrl-C ends it with 130, SIGTERM with 143, and a line that says how to go on.
+    """
+    listen_for_signals()
     try:
         main()
-    except InputError as error:
+    except BaseException as error:
+        # whatever a library made of the exception on its way
+        if exit_status() or isinstance(error, KeyboardInterrupt):
+            print(STOPPED, file=sys.stderr)
+            sys.exit(exit_status() or 130)
+        if not isinstance(error, InputError):
+            raise
         # raised in a Ray task it arrives wrapped in the task's traceback: show the cause alone
         cause = getattr(error, "cause", error)
         print(one_line(f"error: {cause}"), file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
     sys.exit(0)
 
 
@@ -58,6 +66,7 @@ class Screen:
 
     def line(self, text: str) -> None:
         """One line, above the bars; never wrapped, so that logs can be searched."""
+        raise_if_stopped()
         self.console.print(text, soft_wrap=True)
         self.console.file.flush()
 
@@ -100,6 +109,7 @@ class Bars:
 
     def update(self, name: str, done: int, total: int, note: str = "") -> None:
         """Move a bar; a total of 0 means that it is not known."""
+        raise_if_stopped()
         if self.progress is None:
             self._plain(name, done, total, note)
             return

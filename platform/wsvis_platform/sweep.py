@@ -20,6 +20,7 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from wsvis.config import Config
+from wsvis.errors import one_line
 from wsvis.types import Dataset
 from wsvis_platform.extract import limit_threads
 from wsvis_platform.measure import Measurement, measure, merged
@@ -70,9 +71,7 @@ def _run_job(
         if math.isnan(found.mean(metric)):
             raise ValueError(f"{metric} is not a number for seeds {found.seeds}")
     except (ValueError, TypeError, ArithmeticError, LookupError) as error:
-        text = " ".join(str(error).split()) or type(error).__name__
-        # a file name in it may be no UTF-8, which no table and no database takes
-        tune.report({"error": text.encode(errors="backslashreplace").decode()})
+        tune.report({"error": one_line(str(error)) or type(error).__name__})
     else:
         tune.report({"measurement": json.dumps(_plain(found))})
 

@@ -25,6 +25,7 @@ from wsvis_platform.curves import training_curves
 from wsvis_platform.measure import Measurement
 from wsvis_platform.options import RunOptions, SweepOptions
 from wsvis_platform.pictures import chosen_frames, setting_strips
+from wsvis_platform.stopping import exit_status
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial
 from wsvis_platform.sweep_figures import importance_figure, objective_figure
@@ -68,7 +69,7 @@ class SweepRecord:
         target: str,
         warn: Callable[[str], None],
     ) -> Iterator[SweepRecord]:
-        """A record whose parent run ends FINISHED, or FAILED when the block raises."""
+        """A record whose parent run ends FINISHED, FAILED when the block raises, or KILLED."""
         tracker = Tracker.open(options.tracking_uri, Path(options.output), experiment)
         parent = tracker.start_sweep(
             title,
@@ -82,8 +83,9 @@ class SweepRecord:
         )
         try:
             yield cls(tracker, parent, options, config, dataset, store, folder, target)
-        except BaseException:
-            tracker.finish(parent, "FAILED")
+        except BaseException as error:
+            stopped = exit_status() or isinstance(error, KeyboardInterrupt)
+            tracker.finish(parent, "KILLED" if stopped else "FAILED")
             raise
         if lost := tracker.finish(parent, "FINISHED"):
             warn(lost)

@@ -60,7 +60,7 @@ def test_interrupt_is_130_success_0_and_a_bug_keeps_its_traceback(
     with pytest.raises(SystemExit) as stop:
         run_command(interrupted)
     assert stop.value.code == 130
-    assert capsys.readouterr().err == "interrupted\n"
+    assert "run the same command to go on" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:
         run_command(lambda: None)
     assert stop.value.code == 0
