@@ -92,7 +92,8 @@ def test_a_signal_that_the_caller_ignores_stays_ignored(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.ray
-def test_a_sweep_stops_at_every_moment_and_goes_on(tmp_path):
+def test_a_sweep_stops_at_three_moments_and_goes_on(tmp_path):
+    # at more moments, and with the tables compared: tests/faults
     arguments = [
         str(ROOT / "experiments" / "sweep_fcam.py"),
         *("--data.synthetic-videos", "4", "--classifier.epochs", "0.5", "--workers", "2"),
@@ -101,10 +102,8 @@ def test_a_sweep_stops_at_every_moment_and_goes_on(tmp_path):
     ]
     moments = [
         (r"results go to", 0.5, signal.SIGTERM),  # Ray starts
-        (r"Ray on this machine", 0.5, signal.SIGINT),  # stages are prepared
         (r"trial 1/3", 0.0, signal.SIGINT),
-        (r"trial 2/3", 0.0, signal.SIGTERM),
-        (r"classifier mAP", 0.1, signal.SIGINT),  # held-out clips
+        (r"classifier mAP", 0.1, signal.SIGTERM),  # held-out clips
     ]
     for n, (pattern, delay, number) in enumerate(moments):
         log = tmp_path / f"{n}.log"
