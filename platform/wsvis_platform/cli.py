@@ -5,6 +5,7 @@ wsvis evaluate vis | frames | cityscapes | tc | export
 wsvis track
 wsvis predict
 wsvis doctor
+wsvis store retry                     videos that were set aside
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str, str]] = {
     ("track",): ("track_commands", "track", "frame predictions to tracks"),
     ("predict",): ("predict_commands", "predict", "objects in your own videos, by a detector"),
     ("doctor",): ("doctor_command", "doctor", "what this machine has, and what it lacks"),
+    ("store", "retry"): ("store_commands", "store_retry", "try videos again that were set aside"),
 }
 """Words -> module, function, one line of help."""
 
