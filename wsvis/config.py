@@ -11,9 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wsvis.config_checks import check_choices, check_range
+from wsvis.config_checks import check_choices, check_range, check_steps
 from wsvis.detector_config import DetectorConfig, MaskConsistConfig, SelfTrainingConfig
-from wsvis.irn_config import CrfConfig, FlowBoundaryConfig, IrLabelsConfig, IrnConfig
+from wsvis.errors import InputError
+from wsvis.irn_config import (
+    CrfConfig,
+    FlowBoundaryConfig,
+    IrLabelsConfig,
+    IrnConfig,
+    MaskCrfConfig,
+)
 from wsvis.measure_config import ConsistencyConfig, TrackingConfig
 
 BackboneName = Literal["small", "resnet18", "resnet50", "mobilenet_v2"]
@@ -91,10 +98,18 @@ class ClassifierConfig:
     weights: str = "IMAGENET1K_V1"
     """Initial weights: torchvision's name, a local .safetensors / .pth file, ``standin`` for the
     shipped stand-in (backbone ``small`` only), or ``none``."""
-    normalisation: Literal["imagenet", "half"] = "imagenet"
-    """imagenet: ImageNet mean and std; half: (x - 0.5) / 0.5."""
-    stride_two_padding: Literal["symmetric", "same"] = "symmetric"
-    """same: pad right and bottom in stride-2 convolutions, as weights from TensorFlow expect."""
+    head: Literal["trained", "imagenet"] = "trained"
+    """What makes the class maps. trained: a head learnt on these videos; imagenet: the head that
+    came with the weights, for classes that ImageNet has (docs/class_maps.md), the trained one for
+    the others."""
+    class_map: str = ""
+    """imagenet head: a JSON or CSV file that says which ImageNet classes stand for a class, where
+    the shipped table does not serve."""
+    normalisation: Literal["imagenet", "half", "auto"] = "imagenet"
+    """imagenet: ImageNet mean and std; half: (x - 0.5) / 0.5; auto: as the weights expect."""
+    stride_two_padding: Literal["symmetric", "same", "auto"] = "symmetric"
+    """same: pad right and bottom in stride-2 convolutions, as weights from TensorFlow expect;
+    auto: as the weights expect."""
     pooling: Literal["average", "lse"] = "average"
     """lse: log-sum-exp pooling with sharpness ``lse_sharpness``."""
     lse_sharpness: float = 4.0
@@ -111,6 +126,10 @@ class ClassifierConfig:
     """Of the optimiser, per unit of the learning rate."""
     epochs: float = 5.0
     """Passes over the listed frames (IRN: 5)."""
+    min_steps: int = 0
+    """Updates at least, however few the frames."""
+    max_steps: int = 0
+    """Updates at most, however many the frames; 0 = any number."""
     batch_size: int = 16
     """Frames per step."""
     crop: int = 512
@@ -128,6 +147,12 @@ class ClassifierConfig:
         check_range("classifier.momentum", self.momentum, 0, 1)
         check_range("classifier.weight_decay", self.weight_decay, 0, 1)
         check_range("classifier.epochs", self.epochs, 0, 10_000)
+        check_steps("classifier", self.min_steps, self.max_steps)
+        if self.head == "imagenet" and self.trainable != "head":
+            raise InputError(
+                "classifier.head is imagenet, which needs the backbone as it came; set "
+                f"classifier.trainable to head, not {self.trainable}"
+            )
         check_range("classifier.batch_size", self.batch_size, 1, 65_536)
         check_range("classifier.crop", self.crop, 0, 4096)
         for side in self.resize_long_side:
@@ -205,6 +230,7 @@ class Config:
     ir_labels: IrLabelsConfig = field(default_factory=IrLabelsConfig)
     pseudo_masks: PseudoMasksConfig = field(default_factory=PseudoMasksConfig)
     crf: CrfConfig = field(default_factory=CrfConfig)
+    mask_crf: MaskCrfConfig = field(default_factory=MaskCrfConfig)
     irn: IrnConfig = field(default_factory=IrnConfig)
     flow_boundary: FlowBoundaryConfig = field(default_factory=FlowBoundaryConfig)
     maskconsist: MaskConsistConfig = field(default_factory=MaskConsistConfig)

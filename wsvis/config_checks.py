@@ -39,6 +39,16 @@ def check_range(name: str, value: Any, low: float, high: float) -> None:
         raise InputError(f"{name} is {value:g}; it must lie from {low:g} to {high:g}")
 
 
+def check_steps(prefix: str, least: int, most: int) -> None:
+    """Refuse bounds on the number of updates that no number meets."""
+    check_range(f"{prefix}.min_steps", least, 0, 100_000_000)
+    check_range(f"{prefix}.max_steps", most, 0, 100_000_000)
+    if 0 < most < least:
+        raise InputError(
+            f"{prefix}.min_steps is {least}, more than {prefix}.max_steps {most}; lower one"
+        )
+
+
 def check_choices(config: Any, prefix: str) -> None:
     """Refuse a value outside its field's ``Literal`` type, suggesting the nearest choice."""
     values = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from wsvis.config_checks import check_choices, check_range
+from wsvis.config_checks import check_choices, check_range, check_steps
 
 FlowGradient = Literal["jacobian", "diagonal", "magnitude"]
 
@@ -66,6 +66,23 @@ class CrfConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MaskCrfConfig:
+    """Dense CRF on the final masks: their borders move to image edges (kernels: ``crf``)."""
+
+    enabled: bool = False
+    """False: masks are used as they are."""
+    min_area: float = 0.01
+    """Parts of a mask smaller than this share of the frame are dropped."""
+    long_side: int = 0
+    """Frames whose longer side (pixels) is greater are treated as if shrunk to it: kernels and grid
+    grow with the frame; 0 = kernels in pixels of the frame whatever its size."""
+
+    def __post_init__(self) -> None:
+        check_range("mask_crf.min_area", self.min_area, 0, 1)
+        check_range("mask_crf.long_side", self.long_side, 0, 100_000)
+
+
+@dataclass(frozen=True, kw_only=True)
 class IrnConfig:
     """Inter-pixel relation network: training and pseudo-labels (IRN as its authors ran it)."""
 
@@ -102,6 +119,10 @@ class IrnConfig:
     """Of the optimiser, per unit of the learning rate."""
     epochs: float = 6.0
     """Paper: 6 (IRN: 3)."""
+    min_steps: int = 0
+    """Updates at least, however few the frames."""
+    max_steps: int = 0
+    """Updates at most, however many the frames; 0 = any number."""
     batch_size: int = 32
     """Of all workers together."""
     seeds: Literal["saturated", "literal", "cam"] = "saturated"
@@ -121,6 +142,10 @@ class IrnConfig:
     """Constant score of the background after the walk."""
     min_area: float = 0.01
     """Components smaller than this share of the frame are dropped."""
+    scores: Literal["peak", "mass"] = "peak"
+    """Of a pseudo-label. peak: the largest value in it (IRN), which is 1 for the best of nearly
+    every frame; mass: the root of its values' sum over the frame's area, which tells frames
+    apart."""
 
     def __post_init__(self) -> None:
         check_choices(self, "irn")
@@ -137,6 +162,7 @@ class IrnConfig:
         check_range("irn.momentum", self.momentum, 0, 1)
         check_range("irn.weight_decay", self.weight_decay, 0, 1)
         check_range("irn.epochs", self.epochs, 0, 10_000)
+        check_steps("irn", self.min_steps, self.max_steps)
         check_range("irn.batch_size", self.batch_size, 1, 65_536)
         check_range("irn.radius_infer", self.radius_infer, 2, 64)
         check_range("irn.beta", self.beta, 0.01, 1000)

@@ -7,9 +7,13 @@
     pseudo_labels ─────────┴─ detector ── predictions ──┬─ prediction_quality, consistency
                                 flow ── step_flow ──────┴─ tracks ── track_quality
 
-The last line and the one above it are there three times: on flowIRN's pseudo-labels, on what that
-detector finds (``self_``: self_labels, self_detector, ...), and on the annotated masks
-(``supervised_``: truth_labels, supervised_detector, ...), the upper bound.
+    pseudo_masks ── fcam_labels ── fcam_label_quality          (a CRF on the final masks)
+    pseudo_labels ── refined_labels ── refined_label_quality
+
+The two lines of the detector are there five times: on flowIRN's pseudo-labels, on what that
+detector finds (``self_``: self_labels, self_detector, ...), on the annotated masks
+(``supervised_``: truth_labels, supervised_detector, ...), the upper bound, on flowIRN's labels
+after a CRF (``refined_``), and on masks straight from f-CAM after it (``fcam_``).
 
 A stage says which stages it reads, which settings it depends on and whether it draws random
 numbers. From that follows its key: two runs that agree on all of it share one result, so a sweep
@@ -29,10 +33,17 @@ from wsvis.stage import Stage, later
 
 _CAM, _IRN, _DETECTORS = "wsvis.cam.stages", "wsvis.irn.stages", "wsvis.detectors.stages"
 _LABELS, _TRACKS = "wsvis.detectors.labels", "wsvis.tracking.stages"
+_REFINEMENT = "wsvis.refinement.stages"
 _FCAM = ("fcam.amplification", "fcam.percentile", "fcam.floor")
 
 
-DETECTOR_LABELS = {"": "pseudo_labels", "self_": "self_labels", "supervised_": "truth_labels"}
+DETECTOR_LABELS = {
+    "": "pseudo_labels",
+    "self_": "self_labels",
+    "supervised_": "truth_labels",
+    "refined_": "refined_labels",
+    "fcam_": "fcam_labels",
+}
 """What the names of a detector's stages begin with -> the stage it learns from."""
 
 
@@ -117,6 +128,28 @@ def _detected(prefix: str) -> tuple[Stage, ...]:
     )
 
 
+def _refined(labels: str, prefix: str) -> tuple[Stage, Stage]:
+    """The masks of a stage after a CRF, and how good they are."""
+    name = DETECTOR_LABELS[prefix]
+    return (
+        Stage(
+            name,
+            1,
+            ("frames", labels),
+            ("mask_crf", "crf"),
+            per_video=partial(later(_REFINEMENT, "refined"), labels=labels),
+        ),
+        Stage(
+            f"{prefix}label_quality",
+            2,
+            (name,),
+            (),
+            sees_truth=True,
+            whole=evaluation_stages.quality_of(name),
+        ),
+    )
+
+
 STAGES: tuple[Stage, ...] = (
     # every frame decodes at the size the data set says; a video that fails is out from here on
     Stage("frames", 1, (), (), per_video=data_stages.check_frames),
@@ -170,6 +203,8 @@ STAGES: tuple[Stage, ...] = (
             "irn.momentum",
             "irn.weight_decay",
             "irn.epochs",
+            "irn.min_steps",
+            "irn.max_steps",
             "irn.batch_size",
             "flow_boundary",
             "classifier.backbone",
@@ -195,6 +230,7 @@ STAGES: tuple[Stage, ...] = (
             "irn.cluster_threshold",
             "irn.background_threshold",
             "irn.min_area",
+            "irn.scores",
         ),
         per_video=later(_IRN, "pseudo_labels"),
     ),
@@ -238,6 +274,10 @@ STAGES: tuple[Stage, ...] = (
         per_video=later(_LABELS, "truth_labels"),
     ),
     *_detected("supervised_"),
+    *_refined("pseudo_labels", "refined_"),
+    *_detected("refined_"),
+    *_refined("pseudo_masks", "fcam_"),
+    *_detected("fcam_"),
     # the two baselines every sweep is held against
     Stage(
         "cam_masks",

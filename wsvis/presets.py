@@ -16,6 +16,7 @@ from wsvis.config import (
     FlowConfig,
     IrLabelsConfig,
     IrnConfig,
+    MaskCrfConfig,
     PseudoMasksConfig,
 )
 from wsvis.detector_config import DetectorConfig, MaskConsistConfig
@@ -82,18 +83,6 @@ def cpu() -> Config:
     )
 
 
-def quick() -> Config:
-    """``cpu`` with short trainings: a whole run on a dozen small clips in minutes, to try it."""
-    config = cpu()
-    return replace(
-        config,
-        # a dozen clips are 8 updates per epoch
-        classifier=replace(config.classifier, epochs=12.0),
-        irn=replace(config.irn, epochs=6.0),
-        detector=replace(config.detector, steps=300, warm_up=30),
-    )
-
-
 def davis_mini() -> Config:
     """Real clips in YouTube-VIS format; give --data.path and --classifier.weights."""
     return Config(
@@ -149,6 +138,84 @@ def davis_mini() -> Config:
     )
 
 
+def clips() -> Config:
+    """A user's own videos with ImageNet weights: masks with no training, then flowIRN, a detector.
+
+    Class maps come from ImageNet's own head, camera motion is taken out, and a CRF fits the masks:
+    docs/class_maps.md says what this measured. ``classifier.weights`` is torchvision's name or a
+    local file; ``clips-standin`` needs neither.
+    """
+    return Config(
+        data=DataConfig(kind="auto", split="all"),
+        flow=FlowConfig(provider="dis-medium", long_side=480, stored_stride=2),
+        classifier=ClassifierConfig(
+            backbone="mobilenet_v2",
+            weights="IMAGENET1K_V1",
+            head="imagenet",
+            normalisation="auto",
+            stride_two_padding="auto",
+            optimiser="adamw",
+            learning_rate=1e-3,
+            head_rate_factor=10.0,
+            epochs=20.0,
+            min_steps=200,
+            max_steps=4000,
+            trainable="head",
+            crop=0,
+            resize_long_side=(0, 0),
+        ),
+        cam=CamConfig(scales=(1.0, 1.5, 2.0), long_side=480),
+        fcam=FCamConfig(amplification=3.0, percentile=0.8, compensation="affine"),
+        ir_labels=IrLabelsConfig(foreground_threshold=0.45),
+        crf=CrfConfig(stride=4),
+        mask_crf=MaskCrfConfig(enabled=True, long_side=480),
+        irn=IrnConfig(
+            boundary_channels=16,
+            displacement_channels=32,
+            canvas=(288, 480),
+            scales=(1.0, 1.0),
+            mirror=False,
+            radius_train=5,
+            optimiser="adamw",
+            learning_rate=1e-2,
+            displacement_rate_factor=1.0,
+            epochs=3.0,
+            min_steps=100,
+            max_steps=4000,
+            batch_size=16,
+            scores="mass",
+        ),
+        detector=DetectorConfig(
+            backbone="mobilenet_v2",
+            weights="classifier",
+            steps=1400,
+            optimiser="adamw",
+            learning_rate=2e-4,
+            backbone_rate_factor=0.3,
+            schedule="cosine",
+            warm_up=100,
+            short_sides=(240, 240),
+            infer_short_side=240,
+        ),
+    )
+
+
+def clips_standin() -> Config:
+    """A user's own videos where no weights can be had: our small backbone, a head trained on them.
+
+    Nothing is downloaded. Meant for the embedded synthetic clips and for small frames; on real
+    videos it is far below ``clips``.
+    """
+    small, own = cpu(), clips()
+    return replace(
+        small,
+        data=own.data,
+        classifier=replace(small.classifier, min_steps=300, max_steps=4000),
+        mask_crf=MaskCrfConfig(enabled=True),
+        irn=replace(small.irn, min_steps=100, max_steps=4000, scores="mass"),
+    )
+
+
 def paper_ytvis() -> Config:
     """The paper's settings for YouTube-VIS; give --data.path. Needs a GPU and ImageNet weights."""
     return Config(
@@ -173,7 +240,8 @@ def paper_cityscapes() -> Config:
 
 PRESETS: dict[str, Callable[[], Config]] = {
     "cpu": cpu,
-    "quick": quick,
+    "clips": clips,
+    "clips-standin": clips_standin,
     "davis-mini": davis_mini,
     "paper-ytvis": paper_ytvis,
     "paper-cityscapes": paper_cityscapes,

@@ -16,7 +16,19 @@ from wsvis.pipeline import STAGES, TRAINED
 from wsvis.seeds import stage_seed
 from wsvis.stage import Stage
 from wsvis.types import Dataset
-from wsvis.weights_files import WEIGHTS, names_a_file
+from wsvis.weights_files import FILES, SYNONYMS, WEIGHTS, names_a_file
+
+LATER: Mapping[str, Any] = {
+    "classifier.head": "trained",
+    "classifier.class_map": "",
+    "classifier.min_steps": 0,
+    "classifier.max_steps": 0,
+    "irn.min_steps": 0,
+    "irn.max_steps": 0,
+    "irn.scores": "peak",
+}
+"""Settings that came after results had been stored, and the value with which a stage does what it
+did before: it is no part of the key, so that those results still count."""
 
 
 def needed(targets: Iterable[str], given: Iterable[str] = ()) -> list[Stage]:
@@ -57,11 +69,17 @@ def stage_keys(
 
 
 def _with_contents(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings with what a weights file holds in place of where it lies."""
-    return {
-        name: _digest(value) or value if name in WEIGHTS and names_a_file(value) else value
-        for name, value in settings.items()
-    }
+    """The settings with what a file holds in place of where it lies, without what changes nothing.
+
+    With the ImageNet head the shipped table of class names counts too.
+    """
+    counted = {n: v for n, v in settings.items() if n not in LATER or LATER[n] != v}
+    for name, value in counted.items():
+        if name in FILES or (name in WEIGHTS and names_a_file(value)):
+            counted[name] = _digest(value) or value
+    if counted.get("classifier.head") == "imagenet":
+        counted["class names"] = _digest(str(SYNONYMS))
+    return counted
 
 
 def _digest(path: str) -> str:

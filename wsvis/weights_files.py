@@ -7,6 +7,10 @@ from pathlib import Path
 
 WEIGHTS = frozenset({"classifier.weights", "detector.weights", "flow.weights"})
 """Settings that may name a file."""
+FILES = frozenset({"classifier.class_map"})
+"""Settings that name a file or nothing."""
+SYNONYMS = Path(__file__).parent / "assets" / "imagenet_synonyms.json"
+"""Class name -> names of ImageNet-1k; an empty list where ImageNet has nothing like it."""
 
 
 def names_a_file(weights: str) -> bool:

@@ -7,9 +7,9 @@ import os
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
 from wsvis.errors import InputError
-from wsvis.weights_files import WEIGHTS, names_a_file
+from wsvis.weights_files import FILES, WEIGHTS, names_a_file
 
-PATHS = ("data.path", "data.frames", "data.split_file")
+PATHS = ("data.path", "data.frames", "data.split_file", *FILES)
 """Settings that are files or folders; empty where there is none."""
 
 

@@ -108,8 +108,7 @@ def train_distributed(
         cpus=share,
     )
     folder = store.root / "training"
-    # one that dies comes back empty: only numbers on the way are lost
-    board: Any = Board.options(max_restarts=-1, max_task_retries=-1).remote()
+    board: Any = Board.remote()
     failed: list[BaseException] = []
 
     def fit() -> None:

@@ -6,7 +6,7 @@ from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
 from wsvis.pipeline import BY_NAME, STAGES
 from wsvis.seeds import stage_seed
-from wsvis.stage_keys import needed, stage_keys, trained_networks
+from wsvis.stage_keys import LATER, needed, stage_keys, trained_networks
 from wsvis.types import Dataset
 
 DATA = Dataset("d", ("a",), (), "f" * 64)
@@ -23,8 +23,13 @@ FOUND = {"predictions", "prediction_quality", "tracks", "track_quality", "consis
 SELF = {"self_labels", "self_detector", *(f"self_{name}" for name in FOUND)}
 DETECTOR = {"detector", *FOUND, *SELF}
 SUPERVISED = {"supervised_detector", *(f"supervised_{name}" for name in FOUND)}
-FLOWIRN = {"ir_labels", "irn", "pseudo_labels", "pseudo_label_quality"} | DETECTOR
-MASKS = {"pseudo_masks", "pseudo_mask_quality"}
+REFINED_DETECTOR = {"refined_detector", *(f"refined_{name}" for name in FOUND)}
+FCAM_DETECTOR = {"fcam_detector", *(f"fcam_{name}" for name in FOUND)}
+REFINED = {"refined_labels", "refined_label_quality", *REFINED_DETECTOR}
+FCAM = {"fcam_labels", "fcam_label_quality", *FCAM_DETECTOR}
+DETECTORS = DETECTOR | SUPERVISED | REFINED_DETECTOR | FCAM_DETECTOR
+FLOWIRN = {"ir_labels", "irn", "pseudo_labels", "pseudo_label_quality"} | DETECTOR | REFINED
+MASKS = {"pseudo_masks", "pseudo_mask_quality"} | FCAM
 
 
 def test_a_and_t_recompute_nothing_upstream_of_fcam():
@@ -52,13 +57,13 @@ def test_lambda_recomputes_from_flowirn_training():
 
 def test_the_walk_recomputes_the_pseudo_labels_only():
     touched = changed({"irn.beta": 8.0})
-    assert touched - DETECTOR == {"pseudo_labels", "pseudo_label_quality"}
+    assert touched - DETECTOR - REFINED == {"pseudo_labels", "pseudo_label_quality"}
 
 
 def test_delta_recomputes_from_the_flow_between_pairs_and_thresholds_from_the_detector():
-    assert changed({"maskconsist.delta": 3}) == DETECTOR | SUPERVISED | {"delta_flow"}
+    assert changed({"maskconsist.delta": 3}) == DETECTORS | {"delta_flow"}
     for name, value in (("iom_threshold", 0.4), ("box_iou_threshold", 0.4), ("enabled", False)):
-        assert changed({f"maskconsist.{name}": value}) == DETECTOR | SUPERVISED
+        assert changed({f"maskconsist.{name}": value}) == DETECTORS
 
 
 def test_without_maskconsist_its_thresholds_change_nothing():
@@ -73,10 +78,11 @@ def test_without_maskconsist_its_thresholds_change_nothing():
 
 
 def test_how_a_detector_looks_at_frames_trains_none_anew():
-    untrained = {"detector", "supervised_detector"}  # self-training learns from what is found
-    assert changed({"detector.score_threshold": 0.1}) == (DETECTOR | SUPERVISED) - untrained
-    assert changed({"detector.infer_short_side": 0}) == (DETECTOR | SUPERVISED) - untrained
-    assert changed({"detector.steps": 10}) == DETECTOR | SUPERVISED
+    # self-training learns from what is found
+    untrained = {"detector", "supervised_detector", "refined_detector", "fcam_detector"}
+    assert changed({"detector.score_threshold": 0.1}) == DETECTORS - untrained
+    assert changed({"detector.infer_short_side": 0}) == DETECTORS - untrained
+    assert changed({"detector.steps": 10}) == DETECTORS
 
 
 def test_self_training_changes_nothing_before_its_labels():
@@ -84,7 +90,7 @@ def test_self_training_changes_nothing_before_its_labels():
 
 
 def test_how_tracks_and_stability_are_measured_trains_nothing():
-    prefixes = ("", "self_", "supervised_")
+    prefixes = ("", "self_", "supervised_", "refined_", "fcam_")
     tracked = {f"{prefix}{name}" for prefix in prefixes for name in ("tracks", "track_quality")}
     assert changed({"tracking.class_mode": "per-class"}) == tracked
     assert changed({"consistency.truth_score": 0.3}) == {f"{p}consistency" for p in prefixes}
@@ -145,7 +151,7 @@ def test_held_out_videos_get_the_networks_of_the_training_videos():
 
 
 def test_the_crf_reaches_the_labels_and_what_learns_from_them():
-    assert changed({"crf.enabled": False}) == FLOWIRN
+    assert changed({"crf.enabled": False}) == FLOWIRN | FCAM
 
 
 def test_compensation_recomputes_motion_but_neither_flow_nor_cam():
@@ -201,3 +207,32 @@ def test_stage_seeds_are_stable_valid_and_independent_by_name(seed):
 
 def test_names_are_unique():
     assert len(BY_NAME) == len(STAGES)
+
+
+def test_the_crf_on_masks_trains_nothing_but_detectors_on_refined_labels():
+    assert changed({"mask_crf.enabled": True}) == REFINED | FCAM
+
+
+def test_settings_that_came_later_leave_the_keys_as_they_were():
+    config = Config()
+    names = set(flatten(config))
+    assert set(LATER) <= names
+    for name, value in LATER.items():
+        assert flatten(config)[name] == value  # the default does what was done before
+    assert (
+        changed({"irn.scores": "mass"})
+        == {"pseudo_labels", "pseudo_label_quality"} | DETECTOR | REFINED
+    )
+    assert "classifier" in changed({"classifier.min_steps": 5})
+
+
+def test_what_a_class_map_says_counts_and_not_where_it_lies(tmp_path):
+    def key(name, text):
+        path = tmp_path / name
+        path.write_text(text)
+        named = {"classifier.trainable": "head", "classifier.head": "imagenet"}
+        config = with_overrides(Config(), {**named, "classifier.class_map": str(path)})
+        return stage_keys(config, DATA, ["classifier"])["classifier"]
+
+    assert key("a.json", '{"a": []}') == key("b.json", '{"a": []}')
+    assert key("a.json", '{"a": []}') != key("a.json", '{"a": ["tench"]}')

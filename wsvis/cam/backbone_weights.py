@@ -57,18 +57,22 @@ def load_backbone_weights(backbone: Backbone, weights: str) -> None:
             f"classifier.weights is empty; give a file with weights of {backbone.name}, "
             f"torchvision's name of some, or none"
         )
+    source, state = weights_state(backbone.name, weights)
+    _fill(backbone, _to_our_names(state), source)
+
+
+def weights_state(name: str, weights: str) -> tuple[str, Mapping[str, Tensor]]:
+    """All tensors of named weights or a file, and what an error line calls them."""
     if weights == "standin":
-        if backbone.name != "small":
+        if name != "small":
             raise InputError(
-                f"the weights 'standin' fit the backbone small, not {backbone.name}; "
+                f"the weights 'standin' fit the backbone small, not {name}; "
                 f"set classifier.backbone to small or name other weights"
             )
-        source, state = str(STANDIN), _read_state(STANDIN)
-    elif names_a_file(weights):
-        source, state = weights, _read_state(Path(weights))
-    else:
-        source, state = weights, _torchvision_state(backbone.name, weights)
-    _fill(backbone, _to_our_names(state), source)
+        return str(STANDIN), read_state(STANDIN)
+    if names_a_file(weights):
+        return weights, read_state(Path(weights))
+    return weights, _torchvision_state(name, weights)
 
 
 def save_backbone(backbone: Backbone, path: str | Path) -> None:
@@ -104,7 +108,7 @@ def _torchvision_state(name: str, weights: str) -> Mapping[str, Tensor]:
         ) from None
 
 
-def _read_state(path: Path) -> Mapping[str, Tensor]:
+def read_state(path: Path) -> Mapping[str, Tensor]:
     """All tensors of a file by name."""
     if not path.is_file():
         raise InputError(f"{path}: there is no such weights file; check classifier.weights")

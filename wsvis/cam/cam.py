@@ -19,8 +19,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from wsvis.cam.backbones import Backbone
 from wsvis.cam.cam_grid import CAM_STRIDE, first_cell_centre, grid_centres, read_map_at
 from wsvis.cam.classifier import Classifier, normalise_frames
+from wsvis.cam.imagenet_head import strongest_logit
 
 EPSILON = 1e-5
+MAP_VALUES = 1 << 26
+"""Values of ImageNet classes' maps in memory at once: large frames pass in smaller batches."""
 
 
 def class_activation_map(
@@ -108,22 +111,66 @@ def multi_scale_cam(
     device = model.head.weight.device
     height, width = frames.shape[1:3]
     shrink = min(1.0, long_side / max(height, width)) if long_side else 1.0
+    grid = (-(-height // CAM_STRIDE), -(-width // CAM_STRIDE))
+    if model.imagenet is not None:
+        room = MAP_VALUES // max(len(model.imagenet.bias) * grid[0] * grid[1], 1)
+        batch_size = max(1, min(batch_size, room))
     maps: list[Tensor] = []
     for start in range(0, len(frames), batch_size):
         batch = frames[start : start + batch_size].to(device)
         here = present[start : start + batch_size].to(device)
         used = here.any(0).nonzero()[:, 0]
-        weight = model.head.weight[used, :, 0, 0]
-        grid = (-(-height // CAM_STRIDE), -(-width // CAM_STRIDE))
-        total = torch.zeros(len(batch), len(used), *grid, device=device)
+        heads = _Heads(model, used.tolist())
+        total = torch.zeros(len(batch), heads.rows, *grid, device=device)
         for scale in scales if len(used) else ():
             scaled = _resized(batch, scale * shrink)
             x = normalise_frames(scaled, model.normalisation)
             for mirrored in (False, True) if flip else (False,):
-                total += _on_grid(model, x, weight, height, width, mirrored, centred)
-        for frame, row in zip(max_normalise(total), here, strict=True):
+                total += _on_grid(model, x, heads, height, width, mirrored, centred)
+        for frame, row in zip(max_normalise(heads.class_maps(total)), here, strict=True):
             maps.append(frame[row[used]])
     return maps
+
+
+class _Heads:
+    """What the heads say at each cell about the classes of a batch.
+
+    The trained head's ReLU comes before the sum over scales and flips (IRN). ImageNet's logits are
+    summed as they are: the strongest kind of a class, and only then the ReLU, are taken of the sum,
+    whose scale the division by the peak removes.
+    """
+
+    def __init__(self, model: Classifier, used: Sequence[int]) -> None:
+        known = model.imagenet
+        self.used, self.imagenet = used, known
+        self.trained = [label for label in used if known is None or not known.knows(label)]
+        self.weight = model.head.weight[self.trained, :, 0, 0]
+        known_used = len(self.trained) < len(used)
+        self.rows = len(self.trained) + (len(known.bias) if known and known_used else 0)
+
+    def evidence(self, features: Float[Tensor, "B c h w"]) -> Float[Tensor, "B r h w"]:
+        """Maps that may be summed over scales and flips: trained classes, then ImageNet's."""
+        maps = class_activation_map(features, self.weight).relu().float()
+        if self.imagenet is None or self.rows == len(self.trained):
+            return maps
+        return torch.cat([maps, self.imagenet(features)], 1)
+
+    def class_maps(self, total: Float[Tensor, "B r h w"]) -> Float[Tensor, "B k h w"]:
+        """One map >= 0 for each class in use, from the sum of :meth:`evidence`."""
+        if self.rows == len(self.trained):
+            return total
+        assert self.imagenet is not None
+        place = {label: n for n, label in enumerate(self.trained)}
+        logits = total[:, len(self.trained) :]
+        return torch.stack(
+            [
+                total[:, place[label]]
+                if label in place
+                else strongest_logit(logits, self.imagenet.of_class[label]).relu()
+                for label in self.used
+            ],
+            1,
+        )
 
 
 def _resized(frames: Tensor, scale: float) -> Tensor:
@@ -140,17 +187,17 @@ def _resized(frames: Tensor, scale: float) -> Tensor:
 def _on_grid(
     model: Classifier,
     x: Tensor,
-    weight: Tensor,
+    heads: _Heads,
     height: int,
     width: int,
     mirrored: bool,
     centred: bool,
 ) -> Tensor:
-    """ReLU of the class maps of ``x`` (mirrored first if asked) on the frame's stride-4 grid."""
+    """Evidence for the classes in ``x`` (mirrored first if asked) on the frame's stride-4 grid."""
     x = x.flip(-1) if mirrored else x
     x = x.contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=x.device.type == "cuda"):
-        maps = class_activation_map(model.backbone(x)[-1], weight).relu().float()
+        maps = heads.evidence(model.backbone(x)[-1])
     rows = _positions(height, x.shape[-2], maps.shape[-2], model.backbone, False, centred)
     columns = _positions(width, x.shape[-1], maps.shape[-1], model.backbone, mirrored, centred)
     return read_map_at(maps, rows, columns)

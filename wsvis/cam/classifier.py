@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from wsvis.cam.backbone_weights import load_backbone_weights
 from wsvis.cam.backbones import Backbone, build_backbone
+from wsvis.cam.imagenet_head import ImagenetHead, strongest_logit
 from wsvis.cam.pooling import average_pooling, log_sum_exp_pooling
 from wsvis.data.atomic import write_bytes
 from wsvis.errors import InputError
@@ -34,6 +35,9 @@ class Classifier(nn.Module):
 
     Without a bias a frame's logit is nothing but its class map's pooled value, so the map says
     where the evidence was (IRN Sec. 3.1).
+
+    With an ImageNet head the classes it knows are judged by its rows; the trained 1x1 convolution
+    serves the others.
     """
 
     def __init__(
@@ -44,6 +48,7 @@ class Classifier(nn.Module):
         pooling: str = "average",
         lse_sharpness: float = 4.0,
         normalisation: str = "imagenet",
+        imagenet: ImagenetHead | None = None,
     ) -> None:
         super().__init__()
         if pooling not in ("average", "lse") or normalisation not in MEAN_STD:
@@ -53,17 +58,25 @@ class Classifier(nn.Module):
         self.class_names = tuple(class_names)
         self.pooling, self.lse_sharpness = pooling, lse_sharpness
         self.normalisation = normalisation
+        self.imagenet = imagenet
 
     def pooled(self, features: Float[Tensor, "B c h w"]) -> Float[Tensor, "B C"]:
-        """Logits from the last stage's output."""
+        """Logits of the trained head from the last stage's output."""
         maps = self.head(features).float()
         if self.pooling == "average":
             return average_pooling(maps)
         return log_sum_exp_pooling(maps, self.lse_sharpness)
 
     def forward(self, x: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B C"]:
-        """Logits of normalised frames."""
-        return self.pooled(self.backbone(x)[-1])
+        """Logits of normalised frames: ImageNet's where it knows the class."""
+        features = self.backbone(x)[-1]
+        logits = self.pooled(features)
+        if self.imagenet is not None:
+            theirs = self.imagenet(features.mean((-2, -1), keepdim=True))[..., 0, 0]
+            for label, rows in enumerate(self.imagenet.of_class):
+                if rows:
+                    logits[:, label] = strongest_logit(theirs, rows)
+        return logits
 
 
 def build_classifier(
@@ -75,6 +88,7 @@ def build_classifier(
     pooling: str = "average",
     lse_sharpness: float = 4.0,
     normalisation: str = "imagenet",
+    imagenet: ImagenetHead | None = None,
     seed: int = 0,
 ) -> Classifier:
     """A classifier with initial weights; what is random comes from ``seed`` alone."""
@@ -87,6 +101,7 @@ def build_classifier(
             pooling=pooling,
             lse_sharpness=lse_sharpness,
             normalisation=normalisation,
+            imagenet=imagenet,
         )
     load_backbone_weights(built, weights)
     return model
@@ -122,6 +137,7 @@ def normalise_frames(
 
 def classifier_to_payload(model: Classifier) -> Payload:
     """Weights and all that is needed to build the network again."""
+    known = {} if model.imagenet is None else {"imagenet": model.imagenet.of_class}
     return Payload(
         arrays={name: t.detach().cpu().numpy() for name, t in model.state_dict().items()},
         data={
@@ -132,6 +148,7 @@ def classifier_to_payload(model: Classifier) -> Payload:
             "pooling": model.pooling,
             "lse_sharpness": model.lse_sharpness,
             "normalisation": model.normalisation,
+            **known,
         },
     )
 
@@ -146,14 +163,19 @@ def classifier_from_payload(payload: Payload) -> Classifier:
     if data.get("kind") != "classifier":
         raise ValueError("this is no classifier")
     try:
+        tensors = {name: torch.from_numpy(np.array(a)) for name, a in payload.arrays.items()}
+        imagenet = None
+        if "imagenet" in data:
+            rows = tensors["imagenet.weight"], tensors["imagenet.bias"]
+            imagenet = ImagenetHead(*rows, data["imagenet"])
         model = Classifier(
             build_backbone(data["backbone"], stride_two_padding=data["stride_two_padding"]),
             data["classes"],
             pooling=data["pooling"],
             lse_sharpness=data["lse_sharpness"],
             normalisation=data["normalisation"],
+            imagenet=imagenet,
         )
-        tensors = {name: torch.from_numpy(np.array(a)) for name, a in payload.arrays.items()}
         model.load_state_dict(tensors)
     except (KeyError, RuntimeError) as error:
         raise ValueError(f"this classifier is incomplete ({str(error).splitlines()[0]})") from None

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from wsvis.cam.cam import fold_batch_norm, multi_scale_cam
+from wsvis.cam.class_map import class_map
 from wsvis.cam.classification_ap import evaluate_classifier
 from wsvis.cam.classifier import (
     Classifier,
@@ -15,8 +16,9 @@ from wsvis.cam.classifier import (
     classifier_from_payload,
     classifier_to_payload,
 )
-from wsvis.cam.train_classifier import train_classifier
-from wsvis.config import Config
+from wsvis.cam.imagenet_head import imagenet_head, input_conventions
+from wsvis.cam.train_classifier import classifier_steps, train_classifier
+from wsvis.config import ClassifierConfig, Config
 from wsvis.data.frame_sequence import FrameSequence, frame_labels
 from wsvis.data.frames import read_frames
 from wsvis.device import default_device
@@ -33,25 +35,51 @@ def initial_classifier(config: Config, dataset: Dataset) -> Classifier:
         InputError: the weights file is absent or of another architecture.
     """
     settings = config.classifier
+    normalisation, padding = input_form(settings)
+    imagenet = None
+    if settings.head == "imagenet":
+        kinds = class_map(dataset.classes, settings.class_map).imagenet
+        imagenet = imagenet_head(settings.backbone, settings.weights, kinds)
     return build_classifier(
         settings.backbone,
         dataset.classes,
         weights=settings.weights,
-        stride_two_padding=settings.stride_two_padding,
+        stride_two_padding=padding,
         pooling=settings.pooling,
         lse_sharpness=settings.lse_sharpness,
-        normalisation=settings.normalisation,
+        normalisation=normalisation,
+        imagenet=imagenet,
         seed=stage_seed(config.seed, "classifier"),
     )
 
 
+def input_form(settings: ClassifierConfig) -> tuple[str, str]:
+    """Normalisation and stride-2 padding in use: as set, or as the weights expect."""
+    chosen = settings.normalisation, settings.stride_two_padding
+    if "auto" not in chosen:
+        return chosen
+    fitting = input_conventions(settings.backbone, settings.weights)
+    normalisation, padding = (
+        theirs if own == "auto" else own for own, theirs in zip(chosen, fitting, strict=True)
+    )
+    return normalisation, padding
+
+
 def classifier(config: Config, dataset: Dataset, inputs: Inputs, report: Report | None) -> Payload:
-    """The frame classifier trained on the data set's frames; its loss curve travels with it."""
+    """The frame classifier trained on the data set's frames; its loss curve travels with it.
+
+    Where ImageNet's head knows every class there is nothing to train.
+    """
     settings = config.classifier
     seed = stage_seed(config.seed, "classifier")
     model = initial_classifier(config, dataset).to(default_device())
+    if model.imagenet is not None and all(model.imagenet.of_class):
+        done = classifier_to_payload(model)
+        return Payload(done.arrays, {**done.data, "training": {"steps": 0}, "curve": []})
     frames = FrameSequence(dataset.videos)
-    steps = int(len(frames) // min(settings.batch_size, max(len(frames), 1)) * settings.epochs)
+    steps = classifier_steps(
+        len(frames), settings.batch_size, settings.epochs, settings.min_steps, settings.max_steps
+    )
     curve: list[dict[str, float]] = []
 
     def note(numbers: Mapping[str, float]) -> None:
@@ -70,6 +98,8 @@ def classifier(config: Config, dataset: Dataset, inputs: Inputs, report: Report 
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
         epochs=settings.epochs,
+        min_steps=settings.min_steps,
+        max_steps=settings.max_steps,
         batch_size=settings.batch_size,
         crop=settings.crop,
         resize_long_side=settings.resize_long_side,

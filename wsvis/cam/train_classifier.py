@@ -20,6 +20,7 @@ from wsvis.cam.frozen_features import frozen_stage_count
 from wsvis.cam.training_batches import Frames, TrainingBatches
 from wsvis.errors import InputError
 from wsvis.payload import Payload
+from wsvis.training_length import bounded_steps
 from wsvis.training_state import restore_training, training_state
 from wsvis.types import Report
 
@@ -38,6 +39,8 @@ def train_classifier(
     momentum: float = 0.0,
     weight_decay: float = 1e-4,
     epochs: float = 5.0,
+    min_steps: int = 0,
+    max_steps: int = 0,
     batch_size: int = 16,
     crop: int = 512,
     resize_long_side: tuple[int, int] = (320, 640),
@@ -66,6 +69,8 @@ def train_classifier(
         momentum: SGD only; 0 is what IRN's code amounts to.
         weight_decay: of all that learns.
         epochs: passes over the frames; may be a fraction.
+        min_steps: updates at least, unless ``epochs`` is 0.
+        max_steps: updates at most; 0 = any number.
         batch_size: B; all frames when there are fewer.
         crop: side of the training canvas in pixels; 0 = whole frames.
         resize_long_side: range of the random resize; (0, 0) = none.
@@ -93,7 +98,7 @@ def train_classifier(
         stage.requires_grad_(index >= frozen)
     size = min(batch_size, len(frames))
     per_epoch = len(frames) // size
-    steps = max(1, int(per_epoch * epochs)) if epochs else 0
+    steps = classifier_steps(len(frames), batch_size, epochs, min_steps, max_steps)
     updates = _build_optimiser(
         model, optimiser, learning_rate, head_rate_factor, momentum, weight_decay
     )
@@ -146,6 +151,14 @@ def train_classifier(
     model.eval()
     last = losses[-per_epoch:]
     return {"steps": steps, "loss": sum(last) / len(last) if last else math.nan, **scores}
+
+
+def classifier_steps(
+    frames: int, batch_size: int, epochs: float, least: int = 0, most: int = 0
+) -> int:
+    """Updates of a training: whole batches per epoch, times epochs, within bounds; 0 epochs, 0."""
+    per_epoch = frames // max(min(batch_size, frames), 1)
+    return bounded_steps(max(1, int(per_epoch * epochs)), least, most) if epochs else 0
 
 
 def rate_factor(step: int, steps: int, optimiser: str) -> float:

@@ -10,6 +10,7 @@ from statistics import median
 
 from torch import nn
 
+from wsvis.cam.stages import input_form
 from wsvis.config import Config
 from wsvis.config_checks import config_slice
 from wsvis.data.frames import read_frames
@@ -65,6 +66,7 @@ def initial_detector(
         InputError: weights absent or of another architecture; the backend is not installed.
     """
     settings = config.detector
+    normalisation, padding = input_form(config.classifier)
     return build_detector(
         len(dataset.classes),
         backend=settings.backend,
@@ -72,8 +74,8 @@ def initial_detector(
         weights=settings.weights,
         classifier=classifier,
         frozen_stages=settings.frozen_stages,
-        normalisation=config.classifier.normalisation,
-        stride_two_padding=config.classifier.stride_two_padding,
+        normalisation=normalisation,
+        stride_two_padding=padding,
         seed=stage_seed(config.seed, "detector"),
     )
 

@@ -6,6 +6,7 @@ grid, H W pixels of the frame.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -84,6 +85,7 @@ def detections(
     labels: Int64[np.ndarray, " S"],
     background: float = 0.25,
     min_area: float = 0.01,
+    scored_by: str = "peak",
 ) -> FrameInstances:
     """Components of the pixels that each seed wins.
 
@@ -98,6 +100,9 @@ def detections(
         labels: class of each seed.
         background: constant score of the background.
         min_area: share of the frame's pixels.
+        scored_by: ``peak``, or ``mass``: the root of the strengths' sum over the frame's pixels, as
+            masks straight from class maps are scored. The peak is 1 for the best detection of
+            nearly every frame, so that frames cannot be told apart by it.
     """
     height, width = scores.shape[1:]
     masks: list[np.ndarray] = []
@@ -113,7 +118,12 @@ def detections(
                 mask = components == component
                 masks.append(mask)
                 owners.append(int(labels[seed]))
-                peaks.append(float(strength[mask].max()))
+                inside = strength[mask]
+                peaks.append(
+                    math.sqrt(float(inside.sum()) / mask.size)
+                    if scored_by == "mass"
+                    else float(inside.max())
+                )
     order = np.argsort(-np.array(peaks), kind="stable")
     stacked = np.stack(masks)[order] if masks else np.zeros((0, height, width), dtype=bool)
     return FrameInstances(

@@ -88,6 +88,7 @@ def pseudo_labels(
     cluster_threshold: float = 2.5,
     background: float = 0.25,
     min_area: float = 0.01,
+    scores: str = "peak",
     batch_size: int = 8,
 ) -> list[FramePseudoLabels]:
     """Instances and semantic labels of every frame of a video, both from one walk.
@@ -108,6 +109,7 @@ def pseudo_labels(
         cluster_threshold: see :func:`wsvis.irn.centroids.instance_map`.
         background: see :func:`wsvis.irn.instances.detections`.
         min_area: see :func:`wsvis.irn.instances.detections`.
+        scores: see :func:`wsvis.irn.instances.detections`.
         batch_size: frames per forward pass.
     """
     if not len(frames) == len(activations) == len(class_ids):
@@ -123,12 +125,12 @@ def pseudo_labels(
         )
         walked = _walk(seeds, boundary, radius, beta, walk_steps)
         for maps, seed in zip(walked, seeds, strict=True):
-            scores = upsample_scores(maps, fitted, (height, width)).cpu().numpy()
+            strengths = upsample_scores(maps, fitted, (height, width)).cpu().numpy()
             sums, classes = semantic_labels(maps.cpu().numpy(), seed.labels)
             whole = upsample_scores(torch.from_numpy(sums), fitted, (height, width)).numpy()
             found.append(
                 FramePseudoLabels(
-                    instances=detections(scores, seed.labels, background, min_area),
+                    instances=detections(strengths, seed.labels, background, min_area, scores),
                     semantic=semantic_map(whole, classes, background),
                 )
             )

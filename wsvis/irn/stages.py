@@ -13,7 +13,7 @@ from wsvis.cam.classifier import classifier_from_payload
 from wsvis.cam.fcam import fcam, frame_fcam, moving_mask, saturate_jointly, upsample_mask
 from wsvis.cam.ir_labels import combine_labels, label_map
 from wsvis.cam.mask_stages import frame_maps
-from wsvis.cam.stages import initial_classifier
+from wsvis.cam.stages import initial_classifier, input_form
 from wsvis.config import Config
 from wsvis.data.frames import read_frames
 from wsvis.device import default_device
@@ -28,6 +28,7 @@ from wsvis.irn.train import TAP_BYTES, set_mean_displacement, train_irn
 from wsvis.payload import Payload, instances_to_payload
 from wsvis.seeds import stage_seed
 from wsvis.stage import Inputs, Process
+from wsvis.training_length import bounded_steps
 from wsvis.types import Dataset, Report, Video
 from wsvis.workers import ALONE, Group
 
@@ -137,7 +138,7 @@ def training_batches(
         canvas=settings.canvas,
         scales=settings.scales,
         mirror=settings.mirror,
-        normalisation=config.classifier.normalisation,
+        normalisation=input_form(config.classifier)[0],
         worker=group.worker,
         workers=group.workers,
     )
@@ -153,16 +154,17 @@ def mean_batches(config: Config, frames: Sequence[IrnSample], group: Group = ALO
         canvas=settings.canvas,
         scales=(1.0, 1.0),
         mirror=False,
-        normalisation=config.classifier.normalisation,
+        normalisation=input_form(config.classifier)[0],
         worker=group.worker,
         workers=group.workers,
     )
 
 
 def training_steps(config: Config, frames: int, workers: int = 1) -> int:
-    """Updates in all: whole batches per epoch, times epochs."""
+    """Updates in all: whole batches per epoch, times epochs, within the bounds set."""
     batch = min(config.irn.batch_size, frames) // workers * workers
-    return int(frames // max(batch, 1) * config.irn.epochs)
+    steps = int(frames // max(batch, 1) * config.irn.epochs)
+    return bounded_steps(steps, config.irn.min_steps, config.irn.max_steps)
 
 
 def train(
@@ -267,6 +269,7 @@ def pseudo_labels(config: Config, wholes: Mapping[str, Payload]) -> Process:
             cluster_threshold=settings.cluster_threshold,
             background=settings.background_threshold,
             min_area=settings.min_area,
+            scores=settings.scores,
         )
         instances = instances_to_payload([frame.instances for frame in found])
         semantic = labels_to_payload(np.stack([frame.semantic for frame in found]))

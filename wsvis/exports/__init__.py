@@ -1,1 +1,0 @@
-"""Masks and tracks as files for other programs: COCO, DAVIS, CVAT, YouTube-VIS."""

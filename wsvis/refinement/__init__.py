@@ -1,0 +1,1 @@
+"""Masks made to fit the object after a method has found them."""

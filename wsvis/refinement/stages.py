@@ -1,0 +1,57 @@
+"""The stages that refine the masks of another stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from wsvis.config import Config, CrfConfig
+from wsvis.data.frames import read_frames
+from wsvis.device import default_device
+from wsvis.payload import Payload, instances_to_payload, payload_to_instances
+from wsvis.refinement.mask_crf import refine_masks
+from wsvis.stage import Process
+from wsvis.types import Video
+
+WIDEST_STRIDE = 16
+
+
+def refined(config: Config, wholes: Mapping[str, Payload], *, labels: str) -> Process:
+    """The instances of the stage ``labels`` after the CRF on masks; as they are where it is off."""
+    settings = config.mask_crf
+
+    def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
+        instances = payload_to_instances(inputs[labels])
+        if settings.enabled:
+            instances = refine_masks(
+                read_frames(video),
+                instances,
+                min_area=settings.min_area,
+                device=default_device(),
+                **crf_kernels(config.crf, max(video.height, video.width), settings.long_side),
+            )
+        return instances_to_payload(instances)
+
+    return process
+
+
+def crf_kernels(crf: CrfConfig, side: int, long_side: int) -> dict[str, float]:
+    """Parameters of :func:`wsvis.irn.crf.dense_crf` for frames of a size.
+
+    Args:
+        crf: sigmas and stride in pixels.
+        side: longer side of the frames.
+        long_side: side that the sigmas are meant for; larger frames get larger kernels and a
+            coarser grid. 0 = sigmas as they are.
+    """
+    scale = max(1.0, side / long_side) if long_side else 1.0
+    return {
+        "certainty": crf.certainty,
+        "smoothness_sigma": crf.smoothness_sigma * scale,
+        "smoothness_weight": crf.smoothness_weight,
+        "appearance_sigma": crf.appearance_sigma * scale,
+        "colour_sigma": crf.colour_sigma,
+        "appearance_weight": crf.appearance_weight,
+        "iterations": crf.iterations,
+        "stride": min(round(crf.stride * scale), WIDEST_STRIDE),
+        "neighbours": crf.neighbours,
+    }
