@@ -20,10 +20,11 @@ CODED = $(subst ?,%3F,$(subst %,%25,$(DATABASE)))
 DATABASE_URI = $(if $(findstring %,$(CODED)),sqlite+pysqlite,sqlite):///$(CODED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install sweep test test-faults lint ui bench clean
+.PHONY: help install run sweep test test-faults lint ui bench clean
 
 help:
 	@echo "make install  the project and its tools into .venv"
+	@echo "make run      videos with class labels to masks, tracks and films: 12 clips that it writes first"
 	@echo "make sweep    the sweep over A and T on the embedded data (ARGS=... go to the script)"
 	@echo "make test     all tests (ARGS=... go to pytest)"
 	@echo "make test-faults  the fault matrix: kills, stops, full disk, against an undisturbed sweep (an hour)"
@@ -42,6 +43,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (a few minutes the first time) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+run: install
+	@test -e $(call quoted,$(OUTPUT)/clips/labels.csv) || \
+		$(BIN)/wsvis data synth $(call quoted,$(OUTPUT)/clips) --as-videos
+	$(BIN)/wsvis run --preset quick --videos $(call quoted,$(OUTPUT)/clips) \
+		--out $(call quoted,$(OUTPUT)/clips-run) $(ARGS)
 
 sweep: install
 	$(BIN)/python experiments/sweep_fcam.py $(ARGS)

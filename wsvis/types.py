@@ -84,6 +84,9 @@ class Video:
     """Why this video cannot be used, where reading the list already told; reading its frames raises
     it, so that it is set aside like any video that turns out bad."""
 
+    number: int = 0
+    """Its id in the file that lists it; 0: there is none."""
+
     @property
     def length(self) -> int:
         """Number of frames."""

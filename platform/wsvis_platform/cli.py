@@ -1,10 +1,12 @@
 """The ``wsvis`` command: finds the sub-command asked for and imports nothing else.
 
+wsvis run                             from videos and class labels to masks, tracks and films
 wsvis data synth | check | split      data sets
 wsvis evaluate vis | frames | cityscapes | tc | export
 wsvis track
 wsvis predict
 wsvis doctor
+wsvis store retry                     videos that were set aside
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from wsvis.errors import InputError
 from wsvis_platform.console import run_command
 
 COMMANDS: dict[tuple[str, ...], tuple[str, str, str]] = {
+    ("run",): ("run_command", "run", "videos with class labels to masks, tracks and films"),
     ("data", "synth"): ("data_commands", "data_synth", "write the embedded clips to a folder"),
     ("data", "check"): ("data_commands", "data_check", "what is in a data set, what is wrong"),
     ("data", "split"): ("data_commands", "data_split", "save the paper's held-out split"),
@@ -36,12 +39,15 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str, str]] = {
         "draw_results",
         "films, contact sheets, curves; worst first",
     ),
-    ("export",): ("evaluate_commands", "export_zip", "the benchmark server's zip"),
+    ("export",): ("export_command", "export", "tracks for COCO, DAVIS, CVAT, the server, ..."),
     ("track",): ("track_commands", "track", "frame predictions to tracks"),
     ("predict",): ("predict_commands", "predict", "objects in your own videos, by a detector"),
     ("doctor",): ("doctor_command", "doctor", "what this machine has, and what it lacks"),
+    ("store", "retry"): ("store_commands", "store_retry", "try videos again that were set aside"),
 }
 """Words -> module, function, one line of help."""
+WITH_SETTINGS = frozenset({("run",)})
+"""Those that take every setting by its dotted name: they read their arguments themselves."""
 
 
 def main() -> None:
@@ -66,6 +72,9 @@ def dispatch(arguments: Sequence[str]) -> None:
         if words[:length] in COMMANDS:
             module, name, _ = COMMANDS[words[:length]]
             function = getattr(import_module(f"wsvis_platform.{module}"), name)
+            if words[:length] in WITH_SETTINGS:
+                function(list(arguments[length:]))
+                return
             _call(function, list(arguments[length:]), "wsvis " + " ".join(words[:length]))
             return
     group = [command for command in COMMANDS if command[0] == words[0]]

@@ -57,6 +57,7 @@ class Screen:
         if not self.console.is_terminal:
             self.console.width = _PLAIN_WIDTH
         self.every = every
+        self.log: Path | None = None
 
     def __enter__(self) -> Screen:
         return self
@@ -64,16 +65,27 @@ class Screen:
     def __exit__(self, *error: object) -> None:
         self.console.file.flush()
 
+    def log_to(self, path: Path) -> None:
+        """Add every line from now on to a file too, with the time."""
+        self.log = path
+
+    def _logged(self, text: str) -> None:
+        if self.log is not None:
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+
     def line(self, text: str) -> None:
         """One line, above the bars; never wrapped, so that logs can be searched."""
         raise_if_stopped()
         self.console.print(text, soft_wrap=True)
         self.console.file.flush()
+        self._logged(text)
 
     def warn(self, text: str) -> None:
         """A line that stands out."""
         self.console.print(one_line(f"warning: {text}"), style="yellow", soft_wrap=True)
         self.console.file.flush()
+        self._logged(f"warning: {text}")
 
     def show(self, what: RenderableType) -> None:
         """A table, or anything else Rich can draw."""

@@ -19,12 +19,13 @@ def data_synth(
     out: str,
     *,
     split: Literal["train", "val"] = "train",
-    videos: int = 60,
+    videos: int = 0,
+    as_videos: bool = False,
     frames: int = 0,
     height: int = 0,
     width: int = 0,
 ) -> None:
-    """Write clips of the embedded data set as a YouTube-VIS JSON with JPEG frames.
+    """Write clips of the embedded data set: YouTube-VIS JSON with JPEG frames, or video files.
 
     There is no seed: a clip is a function of the generator's version, the split and its number, so
     that everybody's ``synthetic`` is the same.
@@ -32,18 +33,23 @@ def data_synth(
     Args:
         out: a folder that does not exist yet.
         split: which half; the two share no texture.
-        videos: number of clips.
+        videos: number of clips; 0 = 60, or 12 video files.
+        as_videos: write MP4 files with a labels.csv of classes per frame and no masks, as users
+            bring them to ``wsvis run``.
         frames: frames per clip, 0 = as frozen.
         height: pixels, 0 = as frozen.
         width: pixels, 0 = as frozen.
     """
     from wsvis.data.synthetic import synthetic_dataset
+    from wsvis.data.write_video_files import write_video_files
     from wsvis.data.write_ytvis import write_ytvis
 
+    videos = videos or (12 if as_videos else 60)
     wanted = {"frames": frames, "height": height, "width": width}
     dataset = synthetic_dataset(split, videos, {k: v for k, v in wanted.items() if v})
     with Screen() as screen, screen.bar("writing clips", videos) as bar:
-        path = write_ytvis(dataset, out, bar.update)
+        write = write_video_files if as_videos else write_ytvis
+        path = write(dataset, out, bar.update)
         screen.line(f"{path}: {videos} clips, {len(dataset.classes)} classes")
 
 
@@ -68,7 +74,7 @@ def data_check(path: str, *, kind: Kind = "guess", frames: str = "", decode: boo
         with screen.bar("reading videos") as bar:
             findings = check_dataset(config, decode, bar.update)
         if findings.videos:
-            _show(screen, findings)
+            show_findings(screen, findings)
         for problem in findings.problems:
             screen.line(f"problem: {problem}")
         if findings.problems:
@@ -118,7 +124,8 @@ def data_split(
     Screen().line(f"{out}: {len(split.train)} train, {len(split.val)} val, hash {split.hash[:12]}")
 
 
-def _show(screen: Screen, findings: Findings) -> None:
+def show_findings(screen: Screen, findings: Findings) -> None:
+    """What is in a data set: videos, frames, sizes, and its classes as a table."""
     shortest, longest = findings.lengths
     screen.line(
         f"{findings.name} ({findings.kind}): {findings.videos} videos, {findings.frames} frames "

@@ -1,4 +1,4 @@
-"""``wsvis evaluate`` and ``wsvis export``: measure result files, pack them for the server.
+"""``wsvis evaluate``: measure result files.
 
 Numbers are shown in percent with two digits and written unrounded, in [0, 1], to ``--json``.
 """
@@ -221,21 +221,6 @@ def evaluate_tc(
         report |= {"provider": provider, "truth_score": truth_score}
         finish(screen, [("all", report)], report, json)
     return report
-
-
-def export_zip(*, results: str, out: str) -> int:
-    """Pack a results file into the zip that the YouTube-VIS server takes.
-
-    Args:
-        results: list of tracks, YouTube-VIS results JSON.
-        out: the zip to write.
-    """
-    from wsvis.evaluation.server_zip import write_server_zip
-
-    with Screen() as screen:
-        tracks = write_server_zip(Path(results), Path(out))
-        screen.line(f"{out}: {tracks} tracks")
-    return tracks
 
 
 def _refuse_unless(good: bool, message: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Generic, TypeVar
 
 from tyro.conf import arg
@@ -30,7 +30,8 @@ class ExperimentArguments(Generic[Options]):
     """What an experiment can be told."""
 
     preset: str = "cpu"
-    """Named configuration to start from: cpu, davis-mini, paper-ytvis or paper-cityscapes."""
+    """Named configuration to start from: cpu, quick, davis-mini, paper-ytvis or
+    paper-cityscapes."""
     config_file: str = ""
     """JSON of settings to lay over the preset, for instance a sweep's best_config.json. Relative
     paths in it begin where the command is called."""
@@ -44,6 +45,7 @@ def parse_experiment(
     presets: Mapping[str, Callable[[], Config]],
     kind: type[Options],
     arguments: Sequence[str] | None = None,
+    preset: str = "cpu",
 ) -> tuple[Options, Config, str]:
     """Options of the given kind, configuration and the preset's name from the command line.
 
@@ -56,7 +58,7 @@ def parse_experiment(
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    early.add_argument("--preset", default="cpu")
+    early.add_argument("--preset", default=preset)
     early.add_argument("--config-file", default="")
     try:
         known, _ = early.parse_known_args(given)
@@ -79,8 +81,5 @@ def parse_experiment(
     parsed = parse_arguments(
         ExperimentArguments[kind], given, program=program, about=about, default=default
     )
-    if not parsed.options.output:
-        raise InputError("--output is empty; give a folder, such as runs")
-    output = absolute_path(parsed.options.output, "--output")
-    options = replace(parsed.options, output=output)
+    options = parsed.options.with_absolute_paths()
     return options, absolute_settings(parsed.config), parsed.preset

@@ -3,7 +3,8 @@
 A worker is set up once (a network is loaded once) and writes every result into the store itself;
 what travels back is a short row. Work is idempotent: a result is renamed into place whole, so a
 killed worker's videos are simply tried again, nothing is lost and nothing doubled. A video that
-cannot be processed is quarantined with its reason and the others go on.
+cannot be processed is quarantined with its reason and the others go on; so is one at which workers
+die, after it was tried alone (lone_video.py): Ray itself would try its block again without end.
 
 Stages with a network run in a pool of actors, which take the network with them when they end. All
 others run in Ray's own worker processes, which stay from stage to stage: starting actors for each
@@ -28,9 +29,13 @@ import pyarrow
 import ray
 import ray.data
 from ray.data import ActorPoolStrategy, TaskPoolStrategy
+from ray.exceptions import OutOfMemoryError as RayOutOfMemory
+from ray.exceptions import RayActorError, WorkerCrashedError
 
 from wsvis.config import Config
+from wsvis.errors import InputError
 from wsvis.pipeline import DETECTOR_LABELS
+from wsvis_platform.lone_video import set_aside_dead, try_alone
 from wsvis_platform.materialise import Runner
 from wsvis_platform.store import Store
 from wsvis_platform.video_worker import Row, Task, VideoWorkers
@@ -38,6 +43,7 @@ from wsvis_platform.video_worker import Row, Task, VideoWorkers
 _NETWORK_STAGES = frozenset({"cam", "pseudo_labels"}).union(
     f"{prefix}predictions" for prefix in DETECTOR_LABELS
 )
+_LOST = (RayActorError, WorkerCrashedError, RayOutOfMemory)
 LARGEST_BLOCK = 16
 """Videos that travel together. A worker waits some 0.15 s for its next block (with blocks of 4 that
 took flow extraction from 88 to 81 % of what the cores can do); progress is told block by block."""
@@ -122,19 +128,50 @@ def ray_data_runner(
                 compute=TaskPoolStrategy(size),
                 num_cpus=cpus_per_worker,
             )
-        with _without_core_lines():
-            for row in rows.iter_rows():
-                corrupt = tuple(row["corrupt"])
-                told(
-                    Row(
-                        row["video"],
-                        row["status"],
-                        row["detail"],
-                        corrupt if row["status"] == "corrupt" else None,  # pyright: ignore
-                    )
-                )
+        suspects: set[tuple[str, str]] = set()
+        try:
+            with _without_core_lines():
+                for plain in rows.iter_rows():
+                    row = _row(plain)
+                    if row.status == "suspect":
+                        suspects.add((row.detail, row.video))
+                    else:
+                        told(row)
+        except _LOST as error:
+            text = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"{stage}: worker processes die again and again ({text}); give them more memory or "
+                "fewer --workers, and run the same command again"
+            ) from error
+        if suspects:
+            alone = [task for task in tasks if (task.keys[stage], task.video.id) in suspects]
+            _alone(stage, alone, store, told, gpus)
 
     return run
+
+
+def _row(plain: dict[str, Any]) -> Row:
+    corrupt = tuple(plain["corrupt"]) if plain["status"] == "corrupt" else None
+    return Row(plain["video"], plain["status"], plain["detail"], corrupt)
+
+
+@ray.remote(num_cpus=1, max_retries=0)
+def _watch_alone(stage: str, root: str, task: Task) -> Row:
+    return try_alone(stage, task, Store(root))
+
+
+def _alone(
+    stage: str, tasks: Sequence[Task], store: Store, told: Callable[[Row], None], gpus: float
+) -> None:
+    """One after the other, with the whole cluster to itself, the videos at which workers died."""
+    for task in tasks:
+        watcher = _watch_alone.options(num_gpus=gpus)
+        try:
+            told(ray.get(watcher.remote(stage, str(store.root), task)))
+        except (RayOutOfMemory, WorkerCrashedError) as error:
+            # Ray's own watch over memory ends the watcher, and the video's process with it
+            why = "for want of memory" if isinstance(error, RayOutOfMemory) else "with its watcher"
+            told(set_aside_dead(stage, task, store, why))
 
 
 def has_network(stage: str, config: Config) -> bool:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TypeVar
 
 from wsvis.errors import InputError
-from wsvis_platform.options import RunOptions
+from wsvis_platform.options import MachineOptions
 
-Options = TypeVar("Options", bound=RunOptions)
+Options = TypeVar("Options", bound=MachineOptions)
 
 
 def gpus_here() -> int:

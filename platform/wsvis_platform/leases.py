@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import filelock
 
+from wsvis.passing_faults import passing_fault
 from wsvis_platform.store import Store
 
 
@@ -23,16 +24,42 @@ def lease(store: Store, key: str) -> Iterator[bool]:
 
     Yields:
         Whether it had to wait (the artifact is then probably there already).
+
+    Raises:
+        PassingFault: the file cannot be locked: it is something else, or the disk cannot do it.
     """
-    lock = filelock.FileLock(store.lease_path(key))
+    path = store.lease_path(key)
+    lock = filelock.FileLock(path)
     waited = False
     try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        waited = True
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            waited = True
+            lock.acquire()
+    except OSError as error:
+        raise passing_fault("the store cannot be locked", error) from None
     try:
         yield waited
     finally:
         # the file stays: removing it would let a waiter and a newcomer lock two different files
+        lock.release()
+
+
+@contextlib.contextmanager
+def free_lease(store: Store, key: str) -> Iterator[bool]:
+    """:func:`lease`, but without waiting.
+
+    Yields:
+        Whether it is held; ``False`` while somebody else computes ``key``.
+    """
+    lock = filelock.FileLock(store.lease_path(key))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
         lock.release()

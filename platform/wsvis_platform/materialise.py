@@ -15,7 +15,8 @@ from typing import Any
 
 from wsvis.config import Config
 from wsvis.config_checks import config_slice
-from wsvis.errors import InputError
+from wsvis.data.fingerprint import data_folder
+from wsvis.passing_faults import PassingFault, is_passing, passing_fault
 from wsvis.payload import Payload
 from wsvis.pipeline import BY_NAME
 from wsvis.seeds import stage_seed
@@ -23,7 +24,10 @@ from wsvis.stage import Stage
 from wsvis.stage_keys import needed, stage_keys, trained_networks
 from wsvis.types import Dataset, Report
 from wsvis_platform.leases import lease
+from wsvis_platform.lone_video import try_alone
+from wsvis_platform.still_true import holds, omitted, outdated
 from wsvis_platform.store import WHOLE, CorruptEntryError, Store
+from wsvis_platform.store_manifest import NO_INPUT
 from wsvis_platform.video_worker import (
     Row,
     StoreInputs,
@@ -67,8 +71,16 @@ Trainer = Callable[[Config, Dataset, Store, Mapping[str, str], Report | None], N
 def run_here(stage: str, tasks: Sequence[Task], store: Store, told: Callable[[Row], None]) -> None:
     """The plain runner: one video after another in this process."""
     workers = VideoWorkers(stage, store)
+    suspects: list[Task] = []
     for task in tasks:
-        told(workers.run(task))
+        # this process may be a whole trial: it does not die a second time at a video
+        row = workers.run(task, deaths_allowed=0)
+        if row.status == "suspect":
+            suspects.append(task)
+        else:
+            told(row)
+    for task in suspects:
+        told(try_alone(stage, task, store))
 
 
 @dataclass
@@ -144,11 +156,13 @@ class Materialiser:
                 if repairs > 3:
                     raise
                 self._repair(error, config, dataset, keys, trained_on)
+            except Exception as error:
+                if isinstance(error, PassingFault) or not is_passing(error):
+                    raise
+                raise passing_fault(stage.name, error) from error
         manifest = self.store.manifest(stage.name, key)
-        assert manifest is not None
-        if not manifest.items:
-            reason = next(iter(manifest.quarantined.values()), "the data set has no video")
-            raise InputError(f"no video is left after stage {stage.name!r}; first: {reason}")
+        if manifest is None:
+            raise CorruptEntryError(stage.name, key, WHOLE, "the entry vanished")
         seconds = time.perf_counter() - started
         return Outcome(
             stage.name, key, status, seconds, len(manifest.items), len(manifest.quarantined)
@@ -158,24 +172,48 @@ class Materialiser:
         self, stage: Stage, config: Config, dataset: Dataset, keys: Mapping[str, str]
     ) -> str:
         key = keys[stage.name]
-        if self.store.manifest(stage.name, key):
+        if self._is_complete(stage, dataset, keys):
             return "reused"
         with lease(self.store, key) as waited:
-            if self.store.manifest(stage.name, key):
+            if self._is_complete(stage, dataset, keys):
                 return "waited" if waited else "reused"
             started = time.perf_counter()
+            self._reopen_outdated(stage, dataset, keys)
             if stage.whole:
                 self._run_whole(stage, config, dataset, keys)
             else:
                 self._run_videos(stage, config, dataset, keys)
             seconds = time.perf_counter() - started
-            self.store.commit(stage.name, key, _origin(stage, config, dataset, keys), seconds)
+            origin = _origin(stage, config, dataset, keys)
+            origin["omitted"] = omitted(stage, dataset, self.store, keys)
+            self.store.commit(stage.name, key, origin, seconds)
         return "computed"
+
+    def _is_complete(self, stage: Stage, dataset: Dataset, keys: Mapping[str, str]) -> bool:
+        manifest = self.store.manifest(stage.name, keys[stage.name])
+        if manifest is None or not manifest.items:
+            return False
+        return not outdated(stage, manifest, dataset, self.store, keys)
+
+    def _reopen_outdated(self, stage: Stage, dataset: Dataset, keys: Mapping[str, str]) -> None:
+        """Move an entry that is no longer true out of the way, or back into work."""
+        name, key = stage.name, keys[stage.name]
+        manifest = self.store.manifest(name, key)
+        if manifest is None:
+            return
+        void = outdated(stage, manifest, dataset, self.store, keys)
+        if void.entirely or not manifest.items:
+            self.store.discard(name, key)
+        else:
+            self.store.reopen(name, key, again=void.again)
 
     def _run_whole(
         self, stage: Stage, config: Config, dataset: Dataset, keys: Mapping[str, str]
     ) -> None:
         assert stage.whole is not None
+        without = omitted(stage, dataset, self.store, keys)
+        if WHOLE in self.store.staged(stage.name, keys[stage.name], without):
+            return  # by a run that was killed before it could complete the entry
         usable = usable_videos(stage, dataset, self.store, keys)
         if stage.name in self.trainers:
             self.trainers[stage.name](config, usable, self.store, keys, self.report)
@@ -209,9 +247,11 @@ class Materialiser:
             # always in one order: two drivers that ask for the same entries cannot block each other
             for key in sorted(by_key):
                 held.enter_context(lease(self.store, key))
-                if self.store.manifest(name, key) is None:
-                    total += len(by_key[key][1].videos)
-                    tasks += self._todo(stage, *by_key[key])
+                config, dataset, keys = by_key[key]
+                if not self._is_complete(stage, dataset, keys):
+                    self._reopen_outdated(stage, dataset, keys)
+                    total += len(dataset.videos)
+                    tasks += self._todo(stage, config, dataset, keys)
             with contextlib.suppress(CorruptEntryError):  # ensure() repairs what it meets again
                 self._run_tasks(stage, tasks, total)
 
@@ -219,16 +259,27 @@ class Materialiser:
         self, stage: Stage, config: Config, dataset: Dataset, keys: Mapping[str, str]
     ) -> list[Task]:
         """The videos still to do; those without input are set aside with the input's reason."""
-        key = keys[stage.name]
-        have = self.store.staged(stage.name, key)
+        name, key = stage.name, keys[stage.name]
+        have = self.store.staged(name, key, omitted(stage, dataset, self.store, keys))
         usable = {
             video.id: video for video in usable_videos(stage, dataset, self.store, keys).videos
         }
         for video in dataset.videos:
             if video.id not in usable:
                 reason = why_unusable(stage, video.id, self.store, keys)
-                self.store.quarantine(stage.name, key, video.id, reason)
-        return [Task(config, keys, video) for name, video in usable.items() if name not in have]
+                self.store.quarantine(name, key, video.id, reason, NO_INPUT)
+        staging, folder = self.store.staging(name, key), data_folder(dataset)
+        for video_id, reason in staging.reasons().items():
+            video = usable.get(video_id)
+            if holds(reason, video):
+                usable.pop(video_id, None)
+            else:
+                staging.forget(video_id)
+        return [
+            Task(config, keys, video, folder)
+            for video_id, video in usable.items()
+            if video_id not in have
+        ]
 
     def _run_tasks(self, stage: Stage, tasks: Sequence[Task], total: int) -> None:
         done = total - len(tasks)
@@ -237,6 +288,8 @@ class Materialiser:
         def told(row: Row) -> None:
             nonlocal done
             done += 1
+            if row.status == "stopped":
+                raise PassingFault(row.detail)
             if row.corrupt:
                 corrupt.append(row)
             if self.progress:

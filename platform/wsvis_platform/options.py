@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from wsvis.config_checks import check_choices, check_range
 from wsvis.errors import InputError
+from wsvis_platform.given_paths import absolute_path
 from wsvis_platform.run_names import check_run_name
 
 
 @dataclass(frozen=True, kw_only=True)
 class MachineOptions:
-    """Where a run writes and on which machines; none of it changes a result."""
+    """On which machines a run works; none of it changes a result."""
 
-    output: str = "runs"
-    """Everything a run writes goes below this folder: store, MLflow database, tables, pictures."""
     tracking_uri: str = ""
     """MLflow server; empty: sqlite in the output folder."""
     address: str = ""
@@ -41,6 +40,14 @@ class MachineOptions:
             raise InputError(f"--gpus is {self.gpus!r}; give auto, 0 or a number of GPUs")
         check_range("--train-workers", self.train_workers, 0, 100_000)
 
+    def with_absolute_paths(self) -> Self:
+        """The same with its folders named from the root on: Ray's workers stand in others.
+
+        Raises:
+            InputError: a folder that is needed is not named, or cannot be called so.
+        """
+        return self
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(MachineOptions):
@@ -48,6 +55,8 @@ class RunOptions(MachineOptions):
 
     seeds: tuple[int, ...] = (0, 1, 2)
     """Each setting is evaluated once per seed; mean and standard deviation are reported."""
+    output: str = "runs"
+    """Everything a run writes goes below this folder: store, MLflow database, tables, pictures."""
     name: str = ""
     """Name of the run; empty: the script's name and the time."""
     held_out: bool = True
@@ -62,6 +71,49 @@ class RunOptions(MachineOptions):
             raise InputError(f"--seeds {self.seeds} names a seed twice; each counts once")
         for seed in self.seeds:
             check_range("--seeds", seed, 0, 2**31 - 1)
+
+    def with_absolute_paths(self) -> Self:
+        """The same with its output folder named from the root on."""
+        if not self.output:
+            raise InputError("--output is empty; give a folder, such as runs")
+        return replace(self, output=absolute_path(self.output, "--output"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRunOptions(MachineOptions):
+    """What ``wsvis run`` can be told."""
+
+    videos: str = ""
+    """Folder of videos with labels.csv, or another data set (as --data.path)."""
+    out: str = ""
+    """Folder for all results; the same command goes on where it was stopped."""
+    stop_after: Literal["masks", "labels", "detector", "tracks"] = "tracks"
+    """Last step: masks straight from class maps (seconds to minutes), labels of flowIRN, detector,
+    or tracks. Films and a report are made of what there is."""
+    labels: Literal["auto", "fcam", "flowirn"] = "auto"
+    """What the detector learns from: masks straight from f-CAM, flowIRN's labels, or flowIRN's
+    unless they cover whole frames."""
+    film: Literal["webm", "mp4", "gif", "none"] = "webm"
+    """Kind of the films; browsers play webm and gif."""
+    drawn_score: float = 0.1
+    """Tracks of a detector that score less are not drawn; they are in the results."""
+    store: str = ""
+    """Folder of stored stages, which runs may share; empty: OUT/store."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("--drawn-score", self.drawn_score, 0, 1)
+
+    def with_absolute_paths(self) -> Self:
+        """The same with its folders named from the root on."""
+        if not self.out:
+            raise InputError("--out is empty; give the folder that the results go to")
+        return replace(
+            self,
+            out=absolute_path(self.out, "--out"),
+            store=self.store and absolute_path(self.store, "--store"),
+            videos=self.videos and absolute_path(self.videos, "--videos"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

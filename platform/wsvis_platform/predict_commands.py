@@ -15,12 +15,16 @@ from wsvis_platform.console import Screen
 if TYPE_CHECKING:
     from wsvis_platform.predict_video import Clip
 
+DETECTOR_FILE = "detector.safetensors"
+"""What ``wsvis run`` calls its detector."""
+
 
 def predict(
     *,
-    checkpoint: str,
     videos: tuple[str, ...],
     out: str,
+    run: str = "",
+    checkpoint: str = "",
     short_side: int = -1,
     frame_step: int = 1,
     score: float = 0.05,
@@ -29,21 +33,22 @@ def predict(
     flow_weights: str = "",
     method: Literal["forest", "online", "iou"] = "forest",
     max_tracks: int = 20,
-    film: Literal["mp4", "gif", "none"] = "mp4",
+    film: Literal["webm", "mp4", "gif", "none"] = "webm",
     drawn_score: float = 0.1,
 ) -> None:
     """Find and follow objects in video files.
 
-    Writes into a new folder NAME.mp4 for each video (its frames with the tracks drawn over them;
-    NAME-2.mp4 and so on where several have one name), results.json (all tracks with a mask per
+    Writes into a new folder NAME.webm for each video (its frames with the tracks drawn over them;
+    NAME-2.webm and so on where several have one name), results.json (all tracks with a mask per
     frame, in YouTube-VIS's results format) and videos.json (which video has which id, which class
     which). A video that cannot be read is named, and the others go on.
 
     Args:
-        checkpoint: file of a trained detector, as a run stores it:
-            OUTPUT/store/objects/detector/KEY/whole.safetensors.
         videos: files, or folders of them.
         out: the folder to make; there must be nothing in it.
+        run: folder of a ``wsvis run`` that has trained a detector.
+        checkpoint: instead of it, the file of a detector: OUT/detector.safetensors of a run, or
+            OUTPUT/store/objects/detector/KEY/whole.safetensors of an experiment.
         short_side: pixels of the shorter side that the network reads; 0: frames as they are; -1: as
             in its training.
         frame_step: look at every n-th frame.
@@ -54,7 +59,7 @@ def predict(
         flow_weights: of raft: torchvision's name or a local file; empty: torchvision's best.
         method: of tracking: forest (Forest Path Cutting, the paper's), online or iou.
         max_tracks: keep this many per video; 0 = all.
-        film: of each video; GIFs play in browsers, these MP4s do not in all.
+        film: of each video; browsers play webm and gif, these MP4s not all.
         drawn_score: tracks that score less are not drawn.
     """
     _check(locals())
@@ -73,7 +78,7 @@ def predict(
 
     with Screen() as screen:
         paths = find_videos(videos)
-        detector = read_detector(checkpoint)
+        detector = read_detector(_detector_file(run, checkpoint))
         moves = flow != "none" and method != "iou"
         provider = flow_provider(flow, flow_weights) if moves else None
         problems: list[str] = []
@@ -137,6 +142,23 @@ def predict(
         screen.line(f"{out}: {count} tracks in {len(done)} videos{left}")
 
 
+def _detector_file(run: str, checkpoint: str) -> str:
+    if bool(run) == bool(checkpoint):
+        raise InputError(
+            "give either --run, the folder of a wsvis run, or --checkpoint, the file of a detector"
+        )
+    if checkpoint:
+        return checkpoint
+    path = os.path.join(run, DETECTOR_FILE)
+    if not os.path.isdir(run):
+        raise InputError(f"--run {run}: there is no such folder; give the --out of a wsvis run")
+    if not os.path.isfile(path):
+        raise InputError(
+            f"--run {run}: holds no {DETECTOR_FILE}; call its wsvis run again without --stop-after"
+        )
+    return path
+
+
 def _draw(
     clip: Clip,
     tracks: Sequence[Any],
@@ -146,12 +168,11 @@ def _draw(
     drawn_score: float,
 ) -> None:
     from wsvis.data.frames import iterate_frames
-    from wsvis.viz.movies import write_gif, write_mp4
+    from wsvis.viz.movies import write_film
     from wsvis.viz.track_overlays import track_film
 
     frames = track_film(iterate_frames(clip.video), tracks, class_names, min_score=drawn_score)
-    write = write_mp4 if film == "mp4" else write_gif
-    write(Path(out) / f"{clip.video.id}.{film}", frames, fps=clip.fps)
+    write_film(Path(out) / f"{clip.video.id}.{film}", frames, fps=clip.fps)
 
 
 def _listing(clips: Sequence[Clip], class_names: Sequence[str]) -> dict[str, Any]:

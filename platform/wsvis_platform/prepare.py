@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
+from ray.exceptions import OutOfMemoryError, RayError, WorkerCrashedError
 
 from wsvis.config import Config
+from wsvis.errors import InputError
 from wsvis.stage_keys import needed, stage_keys, trained_networks
 from wsvis.types import Dataset, Report
 from wsvis_platform.extract import limit_threads, ray_data_runner
 from wsvis_platform.materialise import Materialiser, Outcome, Progress, Trainer
 from wsvis_platform.store import Store
+
+_RETRIES = 3
+"""Of a training whose process died."""
 
 
 @ray.remote(num_cpus=0)
@@ -128,9 +134,12 @@ def prepare(
                 if told:
                     told(outcomes[-1])
             continue
-        board = _Board.remote()
+        # Ray may end any process for want of memory; with this one only numbers on the way are lost
+        board: Any = _Board.options(max_restarts=-1).remote()
         waiting = [
-            _ensure_whole.options(num_cpus=1, num_gpus=gpus_per_worker, max_retries=3).remote(
+            _ensure_whole.options(
+                num_cpus=1, num_gpus=gpus_per_worker, max_retries=_RETRIES
+            ).remote(
                 each,
                 dataset,
                 str(store.root),
@@ -145,10 +154,22 @@ def prepare(
         while waiting:
             done, waiting = ray.wait(waiting, timeout=0.5)
             if training:
-                training(ray.get(board.read.remote()))
-            for outcomes in ray.get(done):
+                with contextlib.suppress(RayError):
+                    training(ray.get(board.read.remote()))
+            for outcomes in _results(stage.name, done):
                 if told:
                     told(outcomes[-1])
+
+
+def _results(stage: str, done: Sequence[Any]) -> list[list[Outcome]]:
+    try:
+        return ray.get(list(done))
+    except (WorkerCrashedError, OutOfMemoryError) as error:
+        raise InputError(
+            f"{stage}: the process that computed it died {_RETRIES + 1} times "
+            f"({' '.join(str(error).split())[:200]}); give it more memory or fewer --workers, and "
+            "run the same command again"
+        ) from error
 
 
 def _named(name: str, training: Callable[[Mapping[str, Mapping[str, float]]], None]) -> Report:

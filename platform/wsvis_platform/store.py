@@ -1,72 +1,45 @@
 """Content-addressed store of stage results: written once, verified on every read.
 
     ROOT/objects/<stage>/<key>/manifest.json + one .safetensors file per item
-    ROOT/staging/<stage>/<key>/...            items of an entry that is not complete yet
+    ROOT/staging/<stage>/<key>/...            items of an entry in progress (see staging.py)
     ROOT/leases/<key>.lock                    who is computing it (see leases.py)
 
 An item is one video, or ``whole`` for a result over the data set. Items are written to a temporary
 name, synced and renamed, so a crash leaves either a whole file or none; the entry appears in
-``objects`` by one rename, after every item's checksum is in its manifest. A crashed job therefore
-resumes by listing which items are missing.
+``objects`` by one rename, after every item's checksum is in its manifest, and leaves it by one. A
+crashed job therefore resumes by listing which items are missing. What stands in the place of an
+entry without a manifest that can be trusted is none: it is made again, and the old is kept below
+``corrupt`` for inspection.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
+import secrets
 import shutil
 import socket
 import time
-import urllib.parse
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wsvis.data.atomic import write_bytes
 from wsvis.errors import InputError
+from wsvis.passing_faults import is_passing, passing_fault
 from wsvis.payload import Payload, from_bytes, to_bytes
+from wsvis_platform.staging import MANIFEST, SUFFIX, Staging, clear_away, file_name, make_folder
+from wsvis_platform.store_manifest import (
+    CorruptEntryError,
+    Manifest,
+    Reason,
+    checksum_of,
+    read_manifest,
+)
+
+__all__ = ["WHOLE", "CorruptEntryError", "Manifest", "Store"]
 
 WHOLE = "whole"
-_SUFFIX = ".safetensors"
-_QUARANTINED = ".quarantined.json"
-
-
-class CorruptEntryError(Exception):
-    """A stored file does not match its checksum, or is gone."""
-
-    def __init__(self, stage: str, key: str, item: str, reason: str) -> None:
-        super().__init__(f"{stage}/{key}/{item}: {reason}")
-        self.stage, self.key, self.item, self.reason = stage, key, item, reason
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # an exception is rebuilt from its text alone, unless it says how
-        return type(self), (self.stage, self.key, self.item, self.reason)
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What an entry holds and where it came from."""
-
-    stage: str
-    key: str
-    items: dict[str, dict[str, Any]]
-    """Item -> {sha256, bytes}."""
-    quarantined: dict[str, str] = field(default_factory=dict)
-    """Video -> the reason why it has no result."""
-    origin: dict[str, Any] = field(default_factory=dict)
-    """Settings, input keys, data fingerprint, seed."""
-    seconds: float = 0.0
-    machine: str = ""
-    created: str = ""
-
-    @property
-    def coverage(self) -> float:
-        """Share of the videos that have a result."""
-        total = len(self.items) + len(self.quarantined)
-        return len(self.items) / total if total else 0.0
 
 
 class Store:
@@ -74,7 +47,7 @@ class Store:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root).expanduser().resolve()
-        self._manifests: dict[tuple[str, str], tuple[int, Manifest]] = {}
+        self._manifests: dict[tuple[str, str], tuple[tuple[int, ...], Manifest]] = {}
         try:
             for name in ("objects", "staging", "leases"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
@@ -86,69 +59,105 @@ class Store:
     # Whole entries
 
     def manifest(self, stage: str, key: str) -> Manifest | None:
-        """The entry's manifest, or ``None`` where there is no complete entry."""
-        path = self._entry(stage, key) / "manifest.json"
+        """The entry's manifest, or ``None`` where there is no complete entry.
+
+        Raises:
+            PassingFault: it cannot be read, which does not mean that it is damaged.
+        """
+        path = self._entry(stage, key) / MANIFEST
         try:
-            content = json.loads(path.read_text())
-            checksum = content.pop("checksum")
-            if checksum != _checksum(json.dumps(content, sort_keys=True).encode()):
-                raise ValueError("checksum")
-            return Manifest(**content)
-        except FileNotFoundError:
+            about = path.stat()
+            # one video after another asks for the same few manifests: parse each once per process
+            stamp = (about.st_ino, about.st_mtime_ns, about.st_size)
+            cached = self._manifests.get((stage, key))
+            if cached and cached[0] == stamp:
+                return cached[1]
+            manifest = read_manifest(path, stage, key)
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, KeyError, TypeError):
-            # a manifest that cannot be trusted vouches for nothing: keep the files for inspection
-            self._set_aside(self._entry(stage, key))
-            return None
+        except OSError as error:
+            if path.is_symlink():
+                return None
+            raise passing_fault(str(path), error) from None
+        if manifest:
+            self._manifests[stage, key] = (stamp, manifest)
+        return manifest
 
     def commit(self, stage: str, key: str, origin: Mapping[str, Any], seconds: float) -> Manifest:
-        """Turn the staged items into an entry; call with the lease held."""
-        staging = self._staging(stage, key)
+        """Turn the staged items into an entry; call with the lease held.
+
+        Raises:
+            InputError: there is no item; an entry without any result is worth nothing.
+        """
+        staging = self.staging(stage, key)
         items: dict[str, dict[str, Any]] = {}
-        quarantined: dict[str, str] = {}
-        for path in sorted(staging.iterdir()):
-            if path.name.endswith(_QUARANTINED):
-                quarantined[_item_of(path, _QUARANTINED)] = json.loads(path.read_text())["reason"]
-                path.unlink()
-            elif path.name.endswith(_SUFFIX):
-                content = path.read_bytes()
-                items[_item_of(path, _SUFFIX)] = {
-                    "sha256": _checksum(content),
-                    "bytes": len(content),
-                }
-            else:
-                path.unlink()  # a temporary file that a killed writer left
+        for item in sorted(staging.items()):
+            content = staging.path(item).read_bytes()
+            items[item] = {"sha256": checksum_of(content), "bytes": len(content)}
+        reasons = {v: reason for v, reason in staging.reasons().items() if v not in items}
+        if not items:
+            first = next((reason.text for reason in reasons.values()), "the data set has no video")
+            raise InputError(f"no video is left after stage {stage!r}; first: {first}"[:500])
         manifest = Manifest(
             stage=stage,
             key=key,
             items=items,
-            quarantined=quarantined,
+            quarantined={video: reason.text for video, reason in reasons.items()},
+            causes={
+                video: {"kind": reason.kind, "fingerprint": reason.fingerprint}
+                for video, reason in reasons.items()
+            },
             origin=dict(origin),
             seconds=round(seconds, 3),
             machine=socket.gethostname(),
             created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         )
-        content = json.loads(json.dumps(asdict(manifest)))
-        content["checksum"] = _checksum(json.dumps(content, sort_keys=True).encode())
-        write_bytes(staging / "manifest.json", json.dumps(content, indent=1).encode())
+        write_bytes(staging.folder / MANIFEST, manifest.to_bytes())
+        for path in staging.folder.iterdir():
+            if path.name != MANIFEST and not path.name.endswith(SUFFIX):
+                clear_away(path)
         entry = self._entry(stage, key)
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(staging, entry)
+        self._make_way(entry)
+        os.replace(staging.folder, entry)
         _sync_folder(entry.parent)
         return manifest
 
-    def reopen(self, stage: str, key: str, drop: Iterable[str]) -> None:
-        """Move a corrupt entry back to staging without the given items, to be completed again."""
-        entry, staging = self._entry(stage, key), self._staging(stage, key)
-        if not entry.exists():
+    def reopen(
+        self, stage: str, key: str, drop: Iterable[str] = (), again: Iterable[str] = ()
+    ) -> None:
+        """Move an entry back to staging, to be completed again; call with the lease held.
+
+        Args:
+            stage: of the entry.
+            key: of the entry.
+            drop: items whose file is not what was written.
+            again: videos whose reason is dropped, so that they are tried again.
+        """
+        manifest = self.manifest(stage, key)
+        if manifest is None:
             return
-        if staging.exists():
-            shutil.rmtree(staging)
-        staging.parent.mkdir(parents=True, exist_ok=True)
-        (entry / "manifest.json").unlink(missing_ok=True)
-        os.replace(entry, staging)
+        staging = self.staging(stage, key)
+        clear_away(staging.folder)
+        make_folder(staging.folder.parent)
+        os.replace(self._entry(stage, key), staging.folder)
+        # Killed here, the manifest says what can be trusted, and the reasons are found out again.
+        retried = set(again)
+        for video, reason in manifest.reasons().items():
+            if video not in retried:
+                staging.set_aside(video, reason)
         for item in drop:
-            (staging / _file_name(item, _SUFFIX)).unlink(missing_ok=True)
+            clear_away(staging.path(item))
+        staging.begin(manifest.origin.get("omitted", []))
+
+    def discard(self, stage: str, key: str) -> None:
+        """Remove an entry that is no longer true; call with the lease held."""
+        entry = self._entry(stage, key)
+        removed = self.root / "removed"
+        removed.mkdir(exist_ok=True)
+        if os.path.lexists(entry):
+            # by one rename: nobody may meet half an entry
+            os.replace(entry, removed / f"{stage}-{key}-{secrets.token_hex(4)}")
+        shutil.rmtree(removed, ignore_errors=True)
 
     def corrupt_items(self, stage: str, key: str) -> list[str]:
         """Items whose file is gone or differs from its checksum."""
@@ -168,51 +177,89 @@ class Store:
 
         Raises:
             CorruptEntryError: the file is gone or differs from what was written.
+            PassingFault: it cannot be read at the moment.
             KeyError: the entry has no such item (a quarantined video).
         """
-        manifest = self._cached_manifest(stage, key)
+        manifest = self.manifest(stage, key)
         if manifest is None:
             raise CorruptEntryError(stage, key, item, "the entry is gone")
         expected = manifest.items[item]
+        path = self._entry(stage, key) / file_name(item)
         try:
-            content = (self._entry(stage, key) / _file_name(item, _SUFFIX)).read_bytes()
+            content = path.read_bytes()
         except OSError as error:
+            if is_passing(error):
+                raise passing_fault(str(path), error) from None
             raise CorruptEntryError(stage, key, item, str(error.strerror)) from None
-        if len(content) != expected["bytes"] or _checksum(content) != expected["sha256"]:
+        if len(content) != expected["bytes"] or checksum_of(content) != expected["sha256"]:
             raise CorruptEntryError(stage, key, item, "the content differs from its checksum")
-        return from_bytes(content)
+        try:
+            return from_bytes(content)
+        except ValueError as error:
+            raise CorruptEntryError(stage, key, item, str(error)) from None
 
     def stage_item(self, stage: str, key: str, item: str, payload: Payload) -> int:
-        """Write one item of an entry in progress; returns its bytes."""
+        """Write one item of an entry in progress; returns its bytes.
+
+        Raises:
+            PassingFault: there is no room for it, or the disk does not answer.
+        """
         content = to_bytes(payload)
-        folder = self._staging(stage, key)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_bytes(folder / _file_name(item, _SUFFIX), content)
+        staging = self.staging(stage, key)
+        try:
+            staging.write(item, content)
+        except (OSError, InputError) as error:
+            raise passing_fault(str(staging.path(item)), error) from error
         return len(content)
 
     def is_staged(self, stage: str, key: str, item: str) -> bool:
         """Whether an item of an entry in progress is written already."""
-        return (self._staging(stage, key) / _file_name(item, _SUFFIX)).exists()
+        return self.staging(stage, key).has(item)
 
-    def quarantine(self, stage: str, key: str, item: str, reason: str) -> None:
-        """Record why a video has no result; it does not stop the others."""
-        folder = self._staging(stage, key)
-        folder.mkdir(parents=True, exist_ok=True)
-        content = json.dumps({"reason": reason}).encode()
-        write_bytes(folder / _file_name(item, _QUARANTINED), content)
+    def quarantine(
+        self,
+        stage: str,
+        key: str,
+        item: str,
+        reason: str,
+        kind: str = "",
+        fingerprint: str = "",
+    ) -> None:
+        """Record why a video has no result; it does not stop the others.
 
-    def staged(self, stage: str, key: str) -> set[str]:
-        """Items already written for an entry in progress.
-
-        Quarantined ones do not count: their cause may be gone (a disk that was full), so a resumed
-        job tries them again.
+        Args:
+            stage: of the entry in progress.
+            key: of the entry in progress.
+            item: the video.
+            reason: one line.
+            kind: one of ``store_manifest.KINDS``.
+            fingerprint: of the video's files: when they change, the reason is void.
         """
-        folder = self._staging(stage, key)
-        if not folder.exists():
-            return set()
-        for path in folder.glob(f"*{_QUARANTINED}"):
-            path.unlink()
-        return {_item_of(path, _SUFFIX) for path in folder.glob(f"*{_SUFFIX}")}
+        self.staging(stage, key).set_aside(item, Reason(reason, kind, fingerprint))
+
+    def staged(self, stage: str, key: str, omitted: Sequence[str] = ()) -> set[str]:
+        """Begin or resume an entry, with the lease held: the items that it has already.
+
+        Args:
+            stage: of the entry.
+            key: of the entry.
+            omitted: videos that the results before lack.
+        """
+        staging = self.staging(stage, key)
+        staging.begin(omitted)
+        return staging.items()
+
+    def staging(self, stage: str, key: str) -> Staging:
+        """The folder of an entry in progress."""
+        return Staging(self.root / "staging" / _safe(stage) / _safe(key))
+
+    def entries(self, part: str) -> list[tuple[str, str]]:
+        """Stage and key of everything below ``objects`` or ``staging``, in order."""
+        names: list[tuple[str, str]] = []
+        for path in sorted((self.root / part).glob("*/*")):
+            if _NAME.fullmatch(path.name) and _NAME.fullmatch(path.parent.name):
+                names.append((path.parent.name, path.name))
+        return names
 
     def lease_path(self, key: str) -> Path:
         """The lock file of an entry."""
@@ -221,49 +268,23 @@ class Store:
     def _entry(self, stage: str, key: str) -> Path:
         return self.root / "objects" / _safe(stage) / _safe(key)
 
-    def _staging(self, stage: str, key: str) -> Path:
-        return self.root / "staging" / _safe(stage) / _safe(key)
-
-    def _cached_manifest(self, stage: str, key: str) -> Manifest | None:
-        # one video after another reads the same few manifests: parse each once per process
-        try:
-            stamp = (self._entry(stage, key) / "manifest.json").stat().st_mtime_ns
-        except OSError:
-            return None
-        cached = self._manifests.get((stage, key))
-        if cached and cached[0] == stamp:
-            return cached[1]
-        manifest = self.manifest(stage, key)
-        if manifest:
-            self._manifests[stage, key] = (stamp, manifest)
-        return manifest
-
-    def _set_aside(self, entry: Path) -> None:
-        aside = self.root / "corrupt" / f"{entry.parent.name}-{entry.name}-{time.time_ns()}"
-        aside.parent.mkdir(exist_ok=True)
-        try:
-            os.replace(entry, aside)
-        except OSError:
-            return  # another process was faster
+    def _make_way(self, entry: Path) -> None:
+        """Move aside what stands where an entry has to appear: nothing there can be trusted."""
+        for path, right in ((entry.parent, entry.parent.is_dir()), (entry, False)):
+            if os.path.lexists(path) and not right:
+                aside = self.root / "corrupt" / f"{path.parent.name}-{path.name}-{time.time_ns()}"
+                aside.parent.mkdir(exist_ok=True)
+                os.replace(path, aside)
+        entry.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _file_name(item: str, suffix: str) -> str:
-    # video ids may hold slashes or dots; quoting is reversible and keeps ordinary names readable
-    return urllib.parse.quote(item, safe="-_ ").replace(".", "%2E") + suffix
-
-
-def _item_of(path: Path, suffix: str) -> str:
-    return urllib.parse.unquote(path.name.removesuffix(suffix))
+_NAME = re.compile(r"[a-z0-9_]+")
 
 
 def _safe(name: str) -> str:
-    if not re.fullmatch(r"[a-z0-9_]+", name):
+    if not _NAME.fullmatch(name):
         raise ValueError(f"not a stage name or key: {name!r}")
     return name
-
-
-def _checksum(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -123,14 +123,14 @@ def draw_results(
     out: str,
     frames: str = "",
     videos: int = 10,
-    film: Literal["mp4", "gif", "none"] = "mp4",
+    film: Literal["webm", "mp4", "gif", "none"] = "webm",
     fps: float = 6.0,
     min_score: float = 0.1,
 ) -> None:
     """Draw what was found: the videos that fit the ground truth least first, curves and bars.
 
     Writes a new folder with 01_NAME.png (a contact sheet, ground truth above tracks) and
-    01_NAME.mp4 for each video drawn, pr_curves.png and classes.png. Without annotations in the
+    01_NAME.webm for each video drawn, pr_curves.png and classes.png. Without annotations in the
     ground truth the first videos of the file are drawn, and no curves.
 
     Args:
@@ -139,7 +139,7 @@ def draw_results(
         out: the folder to make; there must be nothing at its place.
         frames: folder of the frames that the JSON names; empty: JPEGImages beside it.
         videos: how many to draw.
-        film: beside the sheets; GIFs play in browsers, these MP4s do not in all.
+        film: beside the sheets; browsers play webm and gif, these MP4s not all.
         fps: frames per second of the films.
         min_score: tracks that score less are not drawn.
     """

@@ -14,7 +14,7 @@ from wsvis.evaluation.video_ap import AREA_RANGES, VideoAp, video_ap
 from wsvis.evaluation.vis_truth import VisTruth
 from wsvis.types import Instance, Track
 from wsvis.viz.metric_charts import class_bars, pr_curves
-from wsvis.viz.movies import write_gif, write_mp4, write_png
+from wsvis.viz.movies import write_film, write_png
 from wsvis.viz.track_overlays import contact_sheet, track_film
 from wsvis.viz.worst_videos import video_fit, worst_first
 from wsvis_platform.track_inputs import video_images
@@ -89,5 +89,4 @@ def draw_video(
     )
     write_png(folder / f"{name}.png", sheet)
     if film != "none":
-        write = write_mp4 if film == "mp4" else write_gif
-        write(folder / f"{name}.{film}", track_film(images, tracks, truth.classes), fps=fps)
+        write_film(folder / f"{name}.{film}", track_film(images, tracks, truth.classes), fps=fps)

@@ -108,7 +108,8 @@ def train_distributed(
         cpus=share,
     )
     folder = store.root / "training"
-    board: Any = Board.remote()
+    # one that dies comes back empty: only numbers on the way are lost
+    board: Any = Board.options(max_restarts=-1, max_task_retries=-1).remote()
     failed: list[BaseException] = []
 
     def fit() -> None:

@@ -7,12 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from wsvis.config import Config
+from wsvis.data.fingerprint import video_fingerprint
 from wsvis.errors import InputError
+from wsvis.passing_faults import folder_is_away, is_passing, passing_fault
 from wsvis.payload import Payload
 from wsvis.pipeline import BY_NAME
 from wsvis.stage import Stage
 from wsvis.types import Dataset, Video
 from wsvis_platform.store import WHOLE, CorruptEntryError, Store
+from wsvis_platform.store_manifest import BAD_INPUT
+
+MOST_DEATHS = 2
+"""Processes that may die at a video before it is tried alone."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,8 @@ class Task:
     config: Config
     keys: Mapping[str, str]
     video: Video
+    folder: str = ""
+    """That holds the data set's files; with it gone, no file of it is to blame."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,10 @@ class Row:
 
     video: str
     status: str
-    """done, quarantined or corrupt."""
+    """done, quarantined, corrupt (an input), stopped (the machine failed, the run has to end), or
+    suspect (processes died at it)."""
     detail: str = ""
+    """The reason; of a suspect the key of its entry."""
     corrupt: tuple[str, str, str] | None = None
     """stage, key and item of the corrupt input."""
 
@@ -65,41 +75,15 @@ class VideoWorker:
         self.video_inputs = [n for n in self.stage.inputs if BY_NAME[n].per_video]
         self.process = self.stage.per_video(config, wholes)
 
-    def run(self, video: Video) -> Row:
-        """Compute and stage one video. Its failure is its own: the reason is kept, others go on."""
-        if self.store.is_staged(self.stage.name, self.key, video.id):
-            return Row(video.id, "done")  # by a worker that was killed before it could tell
-        try:
-            inputs: dict[str, Payload] = {}
-            for name in self.video_inputs:
-                payload = self.inputs.video(name, video.id)
-                if payload is None:
-                    raise InputError(f"{video.id}: has no {name}")
-                inputs[name] = payload
-            self.store.stage_item(self.stage.name, self.key, video.id, self.process(video, inputs))
-            return Row(video.id, "done")
-        except CorruptEntryError as error:
-            return _corrupt(video, error)
-        except OSError as error:
-            if error.errno == 28:
-                raise  # a full disk is nobody's video
-            return self._quarantine(video, error)
-        except Exception as error:
-            return self._quarantine(video, error)
-
-    def _quarantine(self, video: Video, error: Exception) -> Row:
-        if isinstance(error, InputError):
-            reason = str(error)
-        else:
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
-            reason = f"{type(error).__name__}: {error} ({where})".replace("\n", " ")
-        self.store.quarantine(self.stage.name, self.key, video.id, reason)
-        return Row(video.id, "quarantined", reason)
-
-
-def _corrupt(video: Video, error: CorruptEntryError) -> Row:
-    return Row(video.id, "corrupt", error.reason, (error.stage, error.key, error.item))
+    def compute(self, video: Video) -> Payload:
+        """The stage's result for one video."""
+        inputs: dict[str, Payload] = {}
+        for name in self.video_inputs:
+            payload = self.inputs.video(name, video.id)
+            if payload is None:
+                raise InputError(f"{video.id}: has no {name}")
+            inputs[name] = payload
+        return self.process(video, inputs)
 
 
 class VideoWorkers:
@@ -109,15 +93,78 @@ class VideoWorkers:
         self.stage, self.store = stage, store
         self.ready: dict[str, VideoWorker] = {}
 
-    def run(self, task: Task) -> Row:
-        """Compute and stage one video."""
-        key = task.keys[self.stage]
+    def run(self, task: Task, deaths_allowed: int = MOST_DEATHS - 1) -> Row:
+        """Compute and stage one video. Its failure is its own: the reason is kept, others go on.
+
+        Args:
+            task: the video.
+            deaths_allowed: processes that may have died at it; after more it is ``suspect`` and not
+                touched here, so that no further process dies unwatched.
+        """
+        key, video = task.keys[self.stage], task.video
+        staging = self.store.staging(self.stage, key)
+        if staging.has(video.id):
+            return Row(video.id, "done")  # by a worker that was killed before it could tell
+        if staging.deaths(video.id) > deaths_allowed:
+            return Row(video.id, "suspect", key)
         try:
-            if key not in self.ready:
+            with staging.attempt(video.id):
+                return self._attempt(task, key)
+        except CorruptEntryError as error:
+            return Row(video.id, "corrupt", error.reason, (error.stage, error.key, error.item))
+        except Exception as error:
+            if is_passing(error):
+                return _stopped(self.stage, video, error)
+            if isinstance(error, InputError):  # of the place where the reason is to be kept
+                return Row(video.id, "stopped", str(error))
+            raise
+
+    def _attempt(self, task: Task, key: str) -> Row:
+        video = task.video
+        if key not in self.ready:
+            try:
                 self.ready[key] = VideoWorker(self.stage, task.config, self.store, task.keys)
-        except CorruptEntryError as error:  # of a network
-            return _corrupt(task.video, error)
-        return self.ready[key].run(task.video)
+            except InputError as error:  # of a network, which is no video's
+                return Row(video.id, "stopped", str(error))
+        try:
+            payload = self.ready[key].compute(video)
+        except CorruptEntryError:
+            raise
+        except Exception as error:
+            if is_passing(error):
+                return _stopped(self.stage, video, error)
+            return self._set_aside(task, key, error)
+        self.store.stage_item(self.stage, key, video.id, payload)
+        return Row(video.id, "done")
+
+    def _set_aside(self, task: Task, key: str, error: Exception) -> Row:
+        """Record that the video is bad, unless its files cannot be reached: then nobody knows."""
+        video = task.video
+        if folder_is_away(task.folder):
+            return Row(
+                video.id,
+                "stopped",
+                f"{task.folder}: the folder of the data is gone or empty ({video.id} was being "
+                "read); bring the disk back, or go to the folder where the command was run before, "
+                "and run the same command again",
+            )
+        fingerprint = video_fingerprint(video)  # an error of the disk shows here at the latest
+        reason = reason_text(error)
+        self.store.quarantine(self.stage, key, video.id, reason, BAD_INPUT, fingerprint)
+        return Row(video.id, "quarantined", reason)
+
+
+def reason_text(error: Exception) -> str:
+    """Why a video has no result: one line."""
+    if isinstance(error, InputError):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{last.filename.rsplit('/', 1)[-1]}:{last.lineno}"
+    return f"{type(error).__name__}: {error} ({where})".replace("\n", " ")
+
+
+def _stopped(stage: str, video: Video, error: Exception) -> Row:
+    return Row(video.id, "stopped", str(passing_fault(f"{stage} of {video.id}", error)))
 
 
 def usable_videos(stage: Stage, dataset: Dataset, store: Store, keys: Mapping[str, str]) -> Dataset:

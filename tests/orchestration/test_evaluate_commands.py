@@ -12,8 +12,8 @@ from wsvis_platform.evaluate_commands import (
     evaluate_frames,
     evaluate_tc,
     evaluate_vis,
-    export_zip,
 )
+from wsvis_platform.export_command import export
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 3
 
@@ -130,7 +130,7 @@ def test_cityscapes(tmp_path, capsys):
 
 
 def test_export(files, capsys):
-    assert export_zip(results=str(files / "results.json"), out=str(files / "out.zip")) == 2
+    assert export(results=str(files / "results.json"), out=str(files / "out.zip")) == 2
     assert "2 tracks" in capsys.readouterr().out
 
 

@@ -46,7 +46,7 @@ def films(tmp_path):
 
 def run(films, checkpoint, *videos, **options):
     out = films.parent / "out"
-    given = {"score": 0.2, "detections": 5, "film": "mp4", **options}
+    given = {"score": 0.2, "detections": 5, **options}
     predict(checkpoint=checkpoint, videos=tuple(map(str, videos or [films])), out=str(out), **given)
     return out
 
@@ -69,12 +69,12 @@ def check_results(out, lengths):
 def test_films_and_tracks_of_a_folder(films, checkpoint, capsys):
     out = run(films, checkpoint)
     assert sorted(path.name for path in out.iterdir()) == [
-        "first clip.mp4", "results.json", "second.mp4", "videos.json"
+        "first clip.webm", "results.json", "second.webm", "videos.json"
     ]  # fmt: skip
     counts = check_results(out, [FRAMES, 3])
     assert min(counts) > 0
-    assert probe_video(str(out / "first clip.mp4")) == (FRAMES, 48, 64)
-    assert frame_rate(str(out / "first clip.mp4")) == pytest.approx(25)
+    assert probe_video(str(out / "first clip.webm")) == (FRAMES, 48, 64)
+    assert frame_rate(str(out / "first clip.webm")) == pytest.approx(25)
     listed = json.loads((out / "videos.json").read_text())
     assert [v["name"] for v in listed["videos"]] == ["first clip", "second"]
     assert listed["videos"][0]["file"].endswith("films/first clip.mp4")
@@ -86,7 +86,8 @@ def test_films_and_tracks_of_a_folder(films, checkpoint, capsys):
 def test_masks_are_drawn(films, checkpoint):
     out = run(films, checkpoint, films / "first clip.mp4", drawn_score=0.0)
     plain, drawn = (
-        cv2.VideoCapture(str(folder / "first clip.mp4")).read()[1] for folder in (films, out)
+        cv2.VideoCapture(str(path)).read()[1]
+        for path in (films / "first clip.mp4", out / "first clip.webm")
     )
     # the film is grey; what is drawn on it has colours
     assert np.ptp(plain.astype(int), axis=2).mean() < 10
@@ -103,8 +104,8 @@ def test_every_nth_frame_other_trackers_no_film(films, checkpoint):
 
 def test_a_slower_film_keeps_its_pace(films, checkpoint):
     out = run(films, checkpoint, films / "first clip.mp4", frame_step=5)
-    assert probe_video(str(out / "first clip.mp4"))[0] == 2
-    assert frame_rate(str(out / "first clip.mp4")) == pytest.approx(5)
+    assert probe_video(str(out / "first clip.webm"))[0] == 2
+    assert frame_rate(str(out / "first clip.webm")) == pytest.approx(5)
 
 
 def cut_off(path, share=0.6):
@@ -117,7 +118,7 @@ def test_a_broken_film_is_named_in_one_line_and_the_others_go_on(films, checkpoi
     cut_off(films / "broken.mp4")
     (films / "empty.mp4").write_bytes(b"")
     out = run(films, checkpoint)
-    assert {path.name for path in out.glob("*.mp4")} == {"first clip.mp4", "second.mp4"}
+    assert {path.name for path in out.glob("*.webm")} == {"first clip.webm", "second.webm"}
     check_results(out, [FRAMES, 3])
     said = capsys.readouterr().out.splitlines()
     for name in ("broken", "empty"):
@@ -252,3 +253,16 @@ def test_kept_flow_is_the_flow_that_was_given():
     assert flow[4].shape == (8, 12, 2)
     with pytest.raises(IndexError):
         flow[5]
+
+
+def test_the_detector_of_a_run_is_found_in_its_folder(films, checkpoint):
+    trained = films.parent / "trained"
+    with pytest.raises(InputError, match="trained: there is no such folder"):
+        run(films, "", run=str(trained))
+    trained.mkdir()
+    with pytest.raises(InputError, match=r"holds no detector\.safetensors"):
+        run(films, "", run=str(trained))
+    with pytest.raises(InputError, match="--run"):
+        run(films, "")
+    Path(trained / "detector.safetensors").write_bytes(Path(checkpoint).read_bytes())
+    assert check_results(run(films, "", run=str(trained)), [FRAMES, 3])

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from wsvis.errors import InputError
-from wsvis.viz.movies import write_gif, write_mp4, write_png
+from wsvis.viz.movies import write_film, write_gif, write_mp4, write_png
 
 
 def film(count, height=48, width=64):
@@ -19,9 +19,11 @@ def centre(frame):
     return np.nonzero(frame[..., 0] > 128)[1].mean()
 
 
-def test_a_film_reads_back_as_it_was_written(tmp_path):
-    path = tmp_path / "deep" / "film.mp4"
-    assert write_mp4(path, film(5, 47, 63), fps=5) == 5
+@pytest.mark.parametrize("kind", ["mp4", "webm"])
+def test_a_film_reads_back_as_it_was_written(tmp_path, kind, capfd):
+    path = tmp_path / "deep" / f"film.{kind}"
+    assert write_film(path, film(5, 47, 63), fps=5) == 5
+    assert capfd.readouterr().err == ""
     reader = cv2.VideoCapture(str(path))
     frames = []
     while (read := reader.read())[0]:
@@ -31,7 +33,7 @@ def test_a_film_reads_back_as_it_was_written(tmp_path):
     assert reader.get(cv2.CAP_PROP_FPS) == pytest.approx(5)
     for t, frame in enumerate(frames):
         assert centre(frame) == pytest.approx(8 * t + 7.5, abs=1)
-    assert [p.name for p in path.parent.iterdir()] == ["film.mp4"]
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
 def test_colours_of_a_film_are_not_swapped(tmp_path):
@@ -78,7 +80,7 @@ def test_a_failure_halfway_leaves_what_was_there(tmp_path):
     with pytest.raises(RuntimeError, match="unplugged"):
         write_mp4(path, broken())
     assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["film.mp4"]
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from wsvis.passing_faults import is_passing, passing_fault
 from wsvis.types import Dataset, FrameFiles, SyntheticSource, Video, VideoFile
 
 FINGERPRINT_VERSION = 1
@@ -45,13 +47,39 @@ def dataset_fingerprint(dataset: Dataset, base: str = "") -> str:
     return whole.hex()
 
 
+def video_fingerprint(video: Video) -> str:
+    """Hash (hex) of what one video is read from, as it is now: with the files it changes.
+
+    Raises:
+        PassingFault: a file cannot be read at the moment.
+    """
+    whole = _Hash()
+    whole.add([FINGERPRINT_VERSION, video.height, video.width, video.length])
+    whole.add(_source(video, [file_digest(path) for path in _files(video)]))
+    return whole.hex()
+
+
 def file_digest(path: str) -> str:
-    """Hash (hex) of the whole content of a file."""
+    """Hash (hex) of the whole content of a file; ``ABSENT`` where it cannot be read for good.
+
+    Raises:
+        PassingFault: it cannot be read at the moment; a disk does not answer, say.
+    """
     try:
         with open(path, "rb", buffering=0) as file:
             return hashlib.file_digest(file, _blake2b).hexdigest()
-    except OSError:
+    except OSError as error:
+        if is_passing(error):
+            raise passing_fault(path, error) from None
         return ABSENT
+
+
+def data_folder(dataset: Dataset) -> str:
+    """The folder below which every file of the data set lies; empty where there is no file."""
+    if dataset.frames_folder:
+        return dataset.frames_folder
+    folders = {os.path.dirname(path) for video in dataset.videos for path in _files(video)[:1]}
+    return os.path.commonpath(folders) if folders else ""
 
 
 class _Hash:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wsvis.data.json_input import field_of, read_json
@@ -79,7 +79,10 @@ def read_ytvis(path: str, frames: str = "", on_problem: OnProblem = refuse) -> D
         classes=tuple(labels),
         category_ids=tuple(labels.values()),
         videos=tuple(
-            _video(name, entry, folder, None if instances is None else instances[number])
+            replace(
+                _video(name, entry, folder, None if instances is None else instances[number]),
+                number=number,
+            )
             for name, (number, entry) in zip(ids, entries.items(), strict=True)
         ),
         fingerprint="",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -24,16 +25,31 @@ def write_png(path: Path, picture: UInt8[np.ndarray, "H W 3"]) -> None:
     _write_whole(path, lambda part: Image.fromarray(picture).save(part, format="PNG"))
 
 
-def write_mp4(path: Path, frames: Frames, *, fps: float = 10.0) -> int:
-    """RGB frames as MPEG-4 film; gives their number.
+def write_webm(path: Path, frames: Frames, *, fps: float = 10.0) -> int:
+    """RGB frames as VP9 film in WebM, which every browser plays; gives their number.
 
-    MPEG-4 part 2 ("mp4v") is what OpenCV's wheels can always write; most players show it, most
-    browsers do not (use a GIF there). Odd sides get one more row or column, a copy of the last.
+    Odd sides get one more row or column, a copy of the last.
 
     Raises:
         InputError: no frame at all, or the film cannot be written.
     """
+    return _write_video(path, frames, fps, "VP90", ".webm")
 
+
+def write_mp4(path: Path, frames: Frames, *, fps: float = 10.0) -> int:
+    """RGB frames as MPEG-4 film; gives their number.
+
+    MPEG-4 part 2 ("mp4v") is what OpenCV's wheels can always write; most players show it, most
+    browsers do not (:func:`write_webm` is for these). Odd sides get one more row or column, a copy
+    of the last.
+
+    Raises:
+        InputError: no frame at all, or the film cannot be written.
+    """
+    return _write_video(path, frames, fps, "mp4v", ".mp4")
+
+
+def _write_video(path: Path, frames: Frames, fps: float, codec: str, suffix: str) -> int:
     def write(part: Path) -> int:
         writer, count = None, 0
         try:
@@ -41,11 +57,16 @@ def write_mp4(path: Path, frames: Frames, *, fps: float = 10.0) -> int:
                 height, width = frame.shape[:2]
                 even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
                 if writer is None:
-                    code = cv2.VideoWriter.fourcc(*"mp4v")
-                    name: Any = os.fsencode(part)  # OpenCV crashes at text that is no UTF-8
-                    writer = cv2.VideoWriter(name, code, fps, (even.shape[1], even.shape[0]))
+                    with _without_ffmpeg_lines():
+                        writer = cv2.VideoWriter(
+                            str(part),
+                            cv2.VideoWriter.fourcc(*codec),
+                            fps,
+                            (even.shape[1], even.shape[0]),
+                        )
                     if not writer.isOpened():
-                        raise InputError(f"{path}: this OpenCV cannot write MP4; ask for a GIF")
+                        kind = suffix[1:].upper()
+                        raise InputError(f"{path}: this OpenCV cannot write {kind}; ask for a GIF")
                 writer.write(cv2.cvtColor(even, cv2.COLOR_RGB2BGR))
                 count += 1
         finally:
@@ -55,7 +76,7 @@ def write_mp4(path: Path, frames: Frames, *, fps: float = 10.0) -> int:
             raise InputError(f"{path}: there is no frame to write")
         return count
 
-    return _write_whole(path, write, suffix=".mp4")
+    return _write_whole(path, write, suffix=suffix)
 
 
 def write_gif(path: Path, frames: Frames, *, fps: float = 10.0, width: int = 480) -> int:
@@ -94,6 +115,30 @@ def write_gif(path: Path, frames: Frames, *, fps: float = 10.0, width: int = 480
         return len(pictures)
 
     return _write_whole(path, write)
+
+
+@contextlib.contextmanager
+def _without_ffmpeg_lines() -> Iterator[None]:
+    """OpenCV's FFmpeg prints that it does not know VP9's tag in WebM, then writes it well."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+def write_film(path: Path, frames: Frames, *, fps: float = 10.0) -> int:
+    """RGB frames as a film of the kind that the suffix says (.webm, .mp4, .gif); their number.
+
+    Raises:
+        InputError: no frame at all, or the film cannot be written.
+    """
+    writers = {".webm": write_webm, ".mp4": write_mp4, ".gif": write_gif}
+    return writers[path.suffix](path, frames, fps=fps)
 
 
 def _write_whole(path: Path, write: Callable[[Path], T], *, suffix: str = ".part") -> T:

@@ -1,0 +1,139 @@
+"""``wsvis run`` on tiny videos: what it leaves, how it goes on, what it refuses."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+
+from wsvis.data.synthetic import synthetic_dataset
+from wsvis.data.write_video_files import write_video_files
+from wsvis.errors import InputError
+from wsvis.evaluation.vis_results import open_results
+from wsvis.evaluation.vis_truth import open_truth
+from wsvis_platform.cluster import start_ray
+from wsvis_platform.predict_video import read_detector
+from wsvis_platform.run_command import run
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
+FRAMES = 5
+QUICK = [
+    *("--preset", "cpu", "--labels", "flowirn", "--flow.provider", "dis-ultrafast"),
+    *("--classifier.weights", "none", "--classifier.epochs", "1", "--cam.scales", "1"),
+    *("--irn.epochs", "1", "--irn.walk-steps", "8", "--irn.refinements", "5"),
+    *("--detector.steps", "2", "--maskconsist.delta", "1", "--detector.score-threshold", "0"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def local_ray():
+    with start_ray(num_cpus=2):
+        yield
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("user") / "clips"
+    dataset = synthetic_dataset("train", 3, {"frames": FRAMES, "height": 96, "width": 128})
+    write_video_files(dataset, str(folder))
+    return folder
+
+
+def arguments(clips, out, *more):
+    return ["--videos", str(clips), "--out", str(out), *QUICK, *more]
+
+
+@pytest.fixture(scope="module")
+def finished(clips, tmp_path_factory):
+    out = tmp_path_factory.mktemp("results") / "out"
+    run(arguments(clips, out))
+    return out
+
+
+def frames_of(film):
+    reader, frames = cv2.VideoCapture(str(film)), []
+    while (read := reader.read())[0]:
+        frames.append(read[1])
+    return np.stack(frames)
+
+
+def test_a_run_leaves_films_masks_tracks_a_detector_and_a_report(finished):
+    names = {f"synthetic-train-{n:04d}" for n in range(3)}
+    assert {film.stem for film in (finished / "films").glob("*.webm")} == names
+    assert all(len(frames_of(film)) == FRAMES for film in (finished / "films").iterdir())
+    truth = open_truth(finished / "videos.json", need_annotations=False)
+    found = [load() for load in open_results(finished / "results.json", truth)]
+    assert len(found) == 3
+    coco = COCO(str(finished / "coco.json"))
+    assert len(coco.imgs) == 3 * FRAMES
+    shown = sum(
+        mask is not None for v in found for track in v.found for mask in track.segmentations
+    )
+    assert len(coco.anns) == shown
+    for name in names:
+        pictures = sorted((finished / "masks" / name).iterdir())
+        assert [path.name for path in pictures] == [f"{t:05d}.png" for t in range(FRAMES)]
+        with Image.open(pictures[0]) as image:
+            assert (image.mode, image.size) == ("P", (128, 96))
+    assert len(read_detector(str(finished / "detector.safetensors")).class_names) == 3
+    assert (finished / "command.txt").read_text().startswith("wsvis run --videos ")
+    log = (finished / "run.log").read_text().splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in log)
+    assert any("data.kind video-files, told from the path" in line for line in log)
+
+
+def test_the_report_needs_nothing_but_its_films(finished):
+    text = (finished / "report.html").read_text()
+    places = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert all(place.startswith(("data:image/jpeg;base64,", "films/")) for place in places)
+    films = [place for place in places if place.startswith("films/")]
+    assert len(films) == 3
+    assert all((finished / film).is_file() for film in films)
+    assert "http" not in text
+    assert "no annotated masks to measure against" in text
+
+
+def test_the_same_command_goes_on_where_it_stopped(clips, finished, tmp_path, capsys):
+    store = ["--store", str(tmp_path / "store")]
+    run(arguments(clips, tmp_path / "out", "--stop-after", "masks", *store))
+    assert not (tmp_path / "out" / "detector.safetensors").exists()
+    assert len(list((tmp_path / "out" / "films").iterdir())) == 3
+    capsys.readouterr()
+    run(arguments(clips, tmp_path / "out", *store))
+    said = capsys.readouterr().out
+    assert "classifier: reused" in said
+    assert "pseudo_masks: reused" in said
+    for film in (finished / "films").iterdir():
+        again = frames_of(tmp_path / "out" / "films" / film.name)
+        np.testing.assert_array_equal(frames_of(film), again)
+    tracks = [
+        json.loads((out / "results.json").read_text()) for out in (finished, tmp_path / "out")
+    ]
+    assert tracks[0] == tracks[1]
+
+
+def test_a_folder_with_something_else_in_it_is_refused(clips, finished, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("do not touch")
+    with pytest.raises(InputError, match="holds other files"):
+        run(arguments(clips, tmp_path / "mine"))
+    (tmp_path / "other").mkdir()
+    (clips / "labels.csv").rename(tmp_path / "other" / "labels.csv")
+    try:
+        with pytest.raises(InputError):
+            run(arguments(tmp_path / "other", finished))
+    finally:
+        (tmp_path / "other" / "labels.csv").rename(clips / "labels.csv")
+
+
+def test_what_names_the_data_is_asked_for_once(clips, tmp_path):
+    with pytest.raises(InputError, match="--videos is empty"):
+        run(["--preset", "cpu", "--out", str(tmp_path / "out")])
+    with pytest.raises(InputError, match="both name the data"):
+        run(arguments(clips, tmp_path / "out", "--data.path", "elsewhere"))
+    with pytest.raises(InputError, match="--out is empty"):
+        run(["--videos", str(clips)])
+    assert not (tmp_path / "out").exists()
