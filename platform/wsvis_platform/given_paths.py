@@ -31,17 +31,15 @@ def absolute_path(path: str, option: str) -> str:
         raise InputError(
             f"{option} is {path!r}, whose name is not UTF-8; rename it, for instance with convmv"
         ) from None
-    path = os.path.expanduser(path)
-    if os.path.isabs(path):
-        return path
     try:
-        # not abspath: behind a link, .. is not the folder before it
-        return os.path.join(os.getcwd(), path)
+        folder = os.getcwd()  # Ray cannot start in a folder that is gone, even for absolute paths
     except FileNotFoundError:
         raise InputError(
-            f"{option} is {path!r}, relative to a working folder that was deleted; change to one "
-            "that is there"
+            f"{option} is {path!r}, but the working folder of this command was deleted; change to "
+            "one that is there"
         ) from None
+    # not abspath: behind a link, .. is not the folder before it
+    return os.path.join(folder, os.path.expanduser(path))
 
 
 def absolute_settings(config: Config) -> Config:

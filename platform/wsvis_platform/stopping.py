@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PATIENCE = 3.0
+PATIENCE = 5.0
 """Seconds in which more signals count as the first one: shells and process groups send several."""
 
 STOPPED = "stopped; what was finished is kept: run the same command to go on"
@@ -29,6 +29,8 @@ class _State:
     listening = False
     signal = 0
     since = 0.0
+    held = 0
+    """Blocks under way that are not to be cut in the middle."""
 
 
 def listen_for_signals() -> None:
@@ -49,6 +51,19 @@ def exit_status() -> int:
 def raise_if_stopped() -> None:
     """Stop here where the exception of a signal was swallowed."""
     if _State.signal:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def not_cut_short() -> Iterator[None]:
+    """A short block that no first signal interrupts: it stops the command after the block."""
+    before = _State.signal
+    _State.held += 1
+    try:
+        yield
+    finally:
+        _State.held -= 1
+    if not _State.held and _State.signal and not before:
         raise KeyboardInterrupt
 
 
@@ -75,6 +90,8 @@ def signals_stay_ours() -> Iterator[None]:
 def _stop(number: int, frame: FrameType | None) -> None:
     if not _State.signal:
         _State.signal, _State.since = number, time.monotonic()
+        if _State.held:
+            return
         raise KeyboardInterrupt
     if time.monotonic() - _State.since > PATIENCE:  # asked for again: at once, leaving all as it is
         os._exit(128 + number)

@@ -21,6 +21,7 @@ from ray.tune.search import Searcher
 
 from wsvis.config import Config
 from wsvis.errors import one_line
+from wsvis.passing_faults import is_passing
 from wsvis.types import Dataset
 from wsvis_platform.extract import limit_threads
 from wsvis_platform.measure import Measurement, measure, merged
@@ -62,15 +63,17 @@ def _run_job(
 ) -> None:
     """What runs in a trial's process: one setting with some seeds.
 
-    A fault of the setting is the job's result, since another attempt would end the same; any other
-    one is raised, and Tune tries the job again.
+    A fault of the setting is the job's result, since another attempt would end the same; one of the
+    machine is raised, and Tune tries the job again, as it does when the process dies.
     """
     limit_threads(1)
     try:
         found = measure(base, job["overrides"], job["seeds"], dataset, Store(root), [target])
         if math.isnan(found.mean(metric)):
             raise ValueError(f"{metric} is not a number for seeds {found.seeds}")
-    except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+    except Exception as error:
+        if is_passing(error):
+            raise
         tune.report({"error": one_line(str(error)) or type(error).__name__})
     else:
         tune.report({"measurement": json.dumps(_plain(found))})

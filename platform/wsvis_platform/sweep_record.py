@@ -25,7 +25,7 @@ from wsvis_platform.curves import training_curves
 from wsvis_platform.measure import Measurement
 from wsvis_platform.options import RunOptions, SweepOptions
 from wsvis_platform.pictures import chosen_frames, setting_strips
-from wsvis_platform.stopping import exit_status
+from wsvis_platform.stopping import exit_status, not_cut_short
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial
 from wsvis_platform.sweep_figures import importance_figure, objective_figure
@@ -87,7 +87,9 @@ class SweepRecord:
             stopped = exit_status() or isinstance(error, KeyboardInterrupt)
             tracker.finish(parent, "KILLED" if stopped else "FAILED")
             raise
-        if lost := tracker.finish(parent, "FINISHED"):
+        with not_cut_short():
+            lost = tracker.finish(parent, "FINISHED")
+        if lost:
             warn(lost)
 
     def browse(self) -> str:

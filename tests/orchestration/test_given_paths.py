@@ -94,8 +94,9 @@ def test_an_empty_output_and_a_folder_that_is_gone_are_one_line(
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    with pytest.raises(InputError, match="was deleted"):
-        parse()
+    for output in ("runs", str(tmp_path)):
+        with pytest.raises(InputError, match="was deleted"):
+            parse("--output", output)
 
 
 ODD = [
