@@ -141,7 +141,8 @@ def test_a_video_that_kills_workers_is_set_aside_and_the_rest_goes_on(
 ):
     # stages with a network run in actors, the others in Ray's worker processes
     monkeypatch.setattr(extract, "has_network", lambda stage, config: network)
-    config, data = killer("os.kill(os.getpid(), 11)")
+    # not SIGSEGV: Ray's handler runs in any thread, and the video goes on meanwhile
+    config, data = killer("os.kill(os.getpid(), 9)")
     store = Store(tmp_path / "store")
     rows: list[tuple[str, int, int]] = []
     with start_ray(num_cpus=2):
@@ -152,7 +153,7 @@ def test_a_video_that_kills_workers_is_set_aside_and_the_rest_goes_on(
     manifest = store.manifest("frames", keys["frames"])
     assert manifest is not None
     assert set(manifest.items) == {data.videos[0].id, data.videos[2].id}
-    assert "SIGSEGV" in manifest.quarantined[data.videos[1].id]
+    assert "SIGKILL" in manifest.quarantined[data.videos[1].id]
     assert manifest.causes[data.videos[1].id]["kind"] == DIED
     assert [row for row in rows if row[0] == "frames"][-1] == ("frames", 3, 3)
     # remembered, until somebody says that the cause is gone; then also the stages behind know
@@ -173,7 +174,7 @@ def _ensure(config, data, root):
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_process_like_a_trials_dies_once_at_a_video(killer, tmp_path):
-    config, data = killer("os.kill(os.getpid(), 11)")
+    config, data = killer("os.kill(os.getpid(), 9)")
     root = tmp_path / "store"
     with start_ray(num_cpus=1):
         ray.get(_ensure.remote(config, data, str(root)))
