@@ -83,18 +83,6 @@ def cpu() -> Config:
     )
 
 
-def quick() -> Config:
-    """``cpu`` with short trainings: a whole run on a dozen small clips in minutes, to try it."""
-    config = cpu()
-    return replace(
-        config,
-        # a dozen clips are 8 updates per epoch
-        classifier=replace(config.classifier, epochs=12.0),
-        irn=replace(config.irn, epochs=6.0),
-        detector=replace(config.detector, steps=300, warm_up=30),
-    )
-
-
 def davis_mini() -> Config:
     """Real clips in YouTube-VIS format; give --data.path and --classifier.weights."""
     return Config(
@@ -252,7 +240,6 @@ def paper_cityscapes() -> Config:
 
 PRESETS: dict[str, Callable[[], Config]] = {
     "cpu": cpu,
-    "quick": quick,
     "clips": clips,
     "clips-standin": clips_standin,
     "davis-mini": davis_mini,

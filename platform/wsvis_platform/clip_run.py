@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wsvis.cam.class_map import class_map
 from wsvis.config import Config, DataConfig
-from wsvis.data.atomic import write_bytes, write_text
+from wsvis.data.atomic import write_bytes
 from wsvis.data.load import load_dataset, resolved
 from wsvis.data.validate import check_dataset
-from wsvis.errors import InputError
+from wsvis.label_health import LabelHealth, training_warnings
 from wsvis.one_machine import check_settings
 from wsvis.payload import to_bytes
 from wsvis.stage_keys import stage_keys
 from wsvis.types import Dataset
 from wsvis_platform.cluster import start_ray
-from wsvis_platform.config_files import write_config
 from wsvis_platform.console import Screen, shown_path
 from wsvis_platform.data_commands import show_findings
 from wsvis_platform.doctor import preflight
 from wsvis_platform.gpus import gpus_here, with_gpus
 from wsvis_platform.options import ClipRunOptions
+from wsvis_platform.run_folder import open_folder
 from wsvis_platform.run_outputs import OutputPlan, write_outputs
 from wsvis_platform.run_record import record_run
 from wsvis_platform.run_report import ReportParts, write_run_report
@@ -37,8 +36,11 @@ from wsvis_platform.run_steps import (
     Step,
     all_targets,
     annotated_part,
+    chosen_labels,
     detector_steps,
+    health_of,
     measured,
+    numbers_line,
     prefix_of,
     wanted,
 )
@@ -62,6 +64,21 @@ class ClipRun:
     keys: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, dict[str, float | None]] = field(default_factory=dict)
     """Stage -> what was measured."""
+    health: dict[str, LabelHealth] = field(default_factory=dict)
+    """Stage of labels -> what they look like."""
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What was decided on the way: for the report too."""
+
+    def warn(self, text: str) -> None:
+        """A warning on the screen and in the report."""
+        self.screen.warn(text)
+        self.warnings.append(text)
+
+    def note(self, text: str) -> None:
+        """A line on the screen and in the report."""
+        self.screen.line(text)
+        self.notes.append(text)
 
     def do(self, step: Step) -> None:
         """One step: its stages into the store, and numbers where there is something to measure."""
@@ -69,6 +86,12 @@ class ClipRun:
         self.prepare([self.config], self.dataset, step.targets, None)
         self.keys |= stage_keys(self.config, self.dataset, step.targets)
         self.done.append(step)
+        if step.name in ("masks", "labels"):
+            found = health_of(step, self.dataset, self.store, self.keys)
+            self.health[step.stage] = found
+            self.screen.line(found.lines()[0])
+            for text in found.warnings:
+                self.warn(text)
         numbers = measured(step, self.config, self.annotated, self.store, self.keys)
         self.numbers[step.stage] = numbers
         if numbers:
@@ -96,13 +119,11 @@ def run_clips(config: Config, options: ClipRunOptions, preset: str, command: str
         if not options.address:
             options = with_gpus(options, gpus_here())
         check_settings(config, dataset, all_targets(options.stop_after, options.labels))
-        _open_folder(out, config)
+        open_folder(out, config, command)
         screen.log_to(out / "run.log")
         screen.line(command)
         line = data_line(config.data, dataset)
         screen.line(f"{line}; results go to {shown_path(out)}")
-        write_text(str(out / "command.txt"), command + "\n")
-        write_config(out / "config.json", config)
         store = Store(options.store or out / "store")
         cluster = stack.enter_context(
             start_ray(
@@ -132,31 +153,36 @@ def run_clips(config: Config, options: ClipRunOptions, preset: str, command: str
 
 def do_steps(run: ClipRun) -> None:
     """The steps up to ``--stop-after``, the detector on the labels that are fit to learn from."""
-    stop = run.options.stop_after
+    stop, choice = run.options.stop_after, run.options.labels
+    classes = _say_classes(run)
     run.do(MASKS)
+    training = run.store.read("classifier", run.keys["classifier"]).data.get("training", {})
+    for text in training_warnings(run.dataset, classes, training.get("steps")):
+        run.warn(text)
     if not wanted("labels", stop):
         return
     labels = FCAM
-    if run.options.labels != "fcam":
+    if choice != "fcam":
         run.do(LABELS)
-        labels = FLOWIRN
+        labels, reason = FLOWIRN, ""
+        if choice == "auto":
+            labels, reason = chosen_labels(run.health[FCAM], run.health[FLOWIRN])
+        if reason:
+            run.note(f"the detector learns from the masks straight from f-CAM: {reason}")
     for step in detector_steps(labels):
         if wanted(step.name, stop):
             run.do(step)
 
 
-def numbers_line(numbers: dict[str, float | None]) -> str:
-    """Measured numbers in points, without the counts."""
-    names = {
-        "ap50": "AP50",
-        "ap25": "AP25",
-        "ap75": "AP75",
-        "miou": "mIoU",
-        "video_ap": "video AP",
-        "video_ap50": "video AP50",
-    }
-    shown = [f"{text} {100 * value:.1f}" for n, text in names.items() if (value := numbers.get(n))]
-    return ", ".join(shown) or "nothing matches"
+def _say_classes(run: ClipRun) -> tuple[str, ...]:
+    """Say what every class is to ImageNet's head; the classes that the trained head must know."""
+    settings = run.config.classifier
+    if settings.head != "imagenet":
+        return run.dataset.classes
+    known = class_map(run.dataset.classes, settings.class_map)
+    for text in known.lines():
+        run.note(text)
+    return known.unknown
 
 
 def _check_data(data: DataConfig, screen: Screen) -> None:
@@ -166,27 +192,6 @@ def _check_data(data: DataConfig, screen: Screen) -> None:
         show_findings(screen, findings)
     for problem in findings.problems:
         screen.warn(problem)
-
-
-def _open_folder(out: Path, config: Config) -> None:
-    """Make the folder; one that holds something else, or the run of other data, is refused."""
-    known = out / "config.json"
-    if known.is_file():
-        before = json.loads(known.read_text()).get("data.path")
-        if before != config.data.path:
-            raise InputError(
-                f"--out {out}: holds the run of {before or 'the embedded clips'}; give another "
-                "folder, or remove it"
-            )
-        return
-    if out.exists() and not out.is_dir():
-        raise InputError(f"--out {out}: is a file; give a folder")
-    if out.is_dir() and any(path.name != "store" for path in out.iterdir()):
-        raise InputError(f"--out {out}: holds other files; give a new folder")
-    try:
-        os.makedirs(out, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be made ({error.strerror}); give another") from None
 
 
 def _write(run: ClipRun, out: Path, line: str, preset: str, command: str) -> None:
@@ -223,6 +228,9 @@ def _write(run: ClipRun, out: Path, line: str, preset: str, command: str) -> Non
             run.keys,
             tuple(run.done),
             run.numbers,
+            run.health,
+            tuple(run.warnings),
+            tuple(run.notes),
             tuple(videos),
             aside,
             line,

@@ -30,8 +30,8 @@ class ExperimentArguments(Generic[Options]):
     """What an experiment can be told."""
 
     preset: str = "cpu"
-    """Named configuration to start from: cpu, quick, davis-mini, paper-ytvis or
-    paper-cityscapes."""
+    """Named configuration to start from: cpu, clips, clips-standin, davis-mini,
+    paper-ytvis or paper-cityscapes."""
     config_file: str = ""
     """JSON of settings to lay over the preset, for instance a sweep's best_config.json. Relative
     paths in it begin where the command is called."""

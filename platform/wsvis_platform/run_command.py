@@ -27,7 +27,7 @@ from wsvis.presets import PRESETS
 from wsvis_platform.experiment import parse_experiment
 from wsvis_platform.options import ClipRunOptions
 
-DEFAULT_PRESET = "clips" if "clips" in PRESETS else "cpu"
+DEFAULT_PRESET = "clips"
 
 
 def run(arguments: Sequence[str]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from wsvis.chosen_instances import kept
 from wsvis.config import Config
 from wsvis.data.frames import iterate_frames
 from wsvis.evaluation.frame_ap import as_instances, frame_truths
@@ -39,10 +40,19 @@ def steps_picture(
     store: Store,
     keys: Mapping[str, str],
     steps: Sequence[Step],
+    unranked: Collection[str] = (),
 ) -> UInt8[np.ndarray, "H W 3"] | None:
     """Frames spread over a video, a row for each step; ``None`` where no step has a result.
 
     Masks and labels are drawn whatever they score, detections from :data:`SHOWN_SCORE` on.
+
+    Args:
+        video: one of the data set.
+        dataset: gives the class names.
+        store: where the results are.
+        keys: stage -> key.
+        steps: of the run.
+        unranked: stages whose scores tell nothing: they are not written.
     """
     inputs = StoreInputs(store, dict(keys))
     picked = np.unique(np.linspace(0, video.length - 1, COLUMNS).round().astype(int)).tolist()
@@ -62,12 +72,11 @@ def steps_picture(
     if video.instances is not None:
         whole = frame_truths(video)
         truth = [as_instances(whole[t]) for t in picked]
-    return method_grid(pictures, rows, truth, dataset.classes, min_score=0.0)
+    silent = {step.title for step in steps if step.stage in unranked}
+    return method_grid(pictures, rows, truth, dataset.classes, min_score=0.0, unscored=silent)
 
 
 def _shown(found: FrameInstances, step: Step) -> FrameInstances:
-    from wsvis.chosen_instances import kept
-
     return kept(found, SHOWN_SCORE) if step.learnt_from else found
 
 

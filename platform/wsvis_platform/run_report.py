@@ -7,14 +7,15 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 
 from wsvis import __version__
 from wsvis.config import Config
 from wsvis.config_checks import flatten
 from wsvis.data.atomic import write_text
 from wsvis.exports.tracked_video import TrackedVideo
+from wsvis.label_health import WHOLE_FRAME, LabelHealth
 from wsvis.types import Dataset
+from wsvis_platform.run_page import PAGE
 from wsvis_platform.run_pictures import data_uri, steps_picture, strips_picture
 from wsvis_platform.run_steps import Step
 from wsvis_platform.store import Store
@@ -45,6 +46,10 @@ class ReportParts:
     steps: tuple[Step, ...]
     numbers: Mapping[str, Mapping[str, float | None]]
     """Stage -> what was measured; empty where there are no annotated masks."""
+    health: Mapping[str, LabelHealth]
+    """Stage of labels -> what they look like."""
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     videos: tuple[TrackedVideo, ...]
     aside: Mapping[str, str]
     """Video -> why it was set aside."""
@@ -56,9 +61,12 @@ class ReportParts:
 
 def write_run_report(path: Path, parts: ReportParts) -> None:
     """Write the report, whole or not at all."""
-    text = _PAGE.substitute(
+    text = PAGE.substitute(
         title=html.escape(parts.dataset.name),
         data=html.escape(parts.data_line),
+        warnings=_paragraphs(parts.warnings, ' class="warning"'),
+        notes=_paragraphs(parts.notes, ""),
+        health=_health_table(parts),
         steps=_steps_table(parts),
         aside=_aside(parts.aside),
         films=_films(parts),
@@ -89,11 +97,40 @@ def _steps_table(parts: ReportParts) -> str:
         rows.append([step.title, *(_cell(n, numbers.get(n), n in numbers) for n in shown)])
     text = table(["step", *(COLUMNS[n][0] for n in shown)], rows)
     if not shown:
-        return text + "<p>There are no annotated masks to measure against.</p>"
+        return "<p>There are no annotated masks to measure against.</p>"
     return text + (
         "<p>Measured against the annotated masks, in points; labels and masks on the very frames "
         "that they were made for.</p>"
     )
+
+
+def _health_table(parts: ReportParts) -> str:
+    heads = [
+        "labels",
+        "per frame",
+        "median area",
+        f"cover over {WHOLE_FRAME:.0%}",
+        "frames without one",
+    ]
+    rows = []
+    for step in parts.steps:
+        found = parts.health.get(step.stage)
+        if found is not None:
+            whole = found.whole_frame / found.labels if found.labels else 0.0
+            rows.append(
+                [
+                    step.title,
+                    f"{found.labels_per_frame:.2f}",
+                    f"{found.median_area:.1%}",
+                    f"{whole:.1%}",
+                    f"{found.empty_frames} of {found.frames}",
+                ]
+            )
+    return table(heads, rows)
+
+
+def _paragraphs(lines: Sequence[str], attributes: str) -> str:
+    return "".join(f"<p{attributes}>{html.escape(line)}</p>" for line in lines)
 
 
 def _cell(name: str, value: float | None, measured: bool) -> str:
@@ -138,10 +175,11 @@ def _strips(parts: ReportParts) -> str:
 def _videos(parts: ReportParts) -> str:
     by_id = {video.id: video for video in parts.dataset.videos}
     shown = parts.videos[:MOST_VIDEOS]
+    unranked = {stage for stage, found in parts.health.items() if not found.scores_rank}
     cells = []
     for tracked in shown:
         picture = steps_picture(
-            by_id[tracked.name], parts.dataset, parts.store, parts.keys, parts.steps
+            by_id[tracked.name], parts.dataset, parts.store, parts.keys, parts.steps, unranked
         )
         if picture is not None:
             cells.append(f"<h3>{html.escape(tracked.name)}</h3>{_picture(data_uri(picture))}")
@@ -156,63 +194,3 @@ def _picture(uri: str) -> str:
 
 def _settings(config: Config) -> str:
     return table(["setting", "value"], [[name, str(v)] for name, v in flatten(config).items()])
-
-
-_PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>wsvis run: $title</title>
-<style>
-:root { color-scheme: light dark; --ink: #1d2125; --paper: #fff; --line: #d5d9de; --soft: #f3f5f7; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #dfe3e8; --paper: #16191d; --line: #3a4048; --soft: #22272d; }
-}
-body { color: var(--ink); background: var(--paper); font: 16px/1.5 system-ui, sans-serif;
-  margin: 0 auto; padding: 1rem; max-width: 90rem; }
-h1 { font-size: 1.5rem; margin: .5rem 0; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
-h3 { font-size: 1rem; margin: 1.2rem 0 .3rem; overflow-wrap: anywhere; }
-p { max-width: 50rem; }
-pre { background: var(--soft); padding: .6rem; overflow-x: auto; border-radius: 4px; }
-.wide { overflow-x: auto; }
-.wide img { display: block; width: 100%; min-width: 56rem; }
-.films { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(18rem, 1fr)); }
-figure { margin: 0; } figure video, figure img { width: 100%; background: #000; }
-figcaption { font-size: .9rem; overflow-wrap: anywhere; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid var(--line); padding: .25rem .7rem; text-align: right;
-  vertical-align: top; }
-th:first-child, td:first-child { text-align: left; }
-th { background: var(--soft); }
-.warning { border-left: 4px solid #d98e04; padding: .3rem .8rem; background: var(--soft); }
-</style>
-</head>
-<body>
-<h1>$title</h1>
-<p>$data</p>
-<h2>Steps</h2>
-$steps
-$aside
-<h2>Films</h2>
-$films
-<h2>How masks come about</h2>
-<p>A frame of each class: optical flow, class activation map (CAM), the same amplified where
-something moves (f-CAM), and the mask made of it.</p>
-$strips
-<h2>Every step, video by video</h2>
-$videos
-<h2>Files</h2>
-<p>Beside this file: <code>films/</code>, <code>masks/VIDEO/00000.png</code> (DAVIS: pixel values
-are track numbers), <code>results.json</code> (YouTube-VIS results; <code>videos.json</code> says
-what its ids mean), <code>coco.json</code>, <code>detector.safetensors</code> where one was trained,
-<code>run.log</code>.</p>
-<h2>Command</h2>
-<pre>$command</pre>
-<p>wsvis $version, preset $preset</p>
-<details><summary>All settings</summary>
-$settings
-</details>
-</body>
-</html>
-""")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from wsvis.config import Config
 from wsvis.evaluation.stages import quality_of, track_quality_of
-from wsvis.pipeline import BY_NAME, DETECTOR_LABELS
-from wsvis.types import Dataset
+from wsvis.label_health import LabelHealth, label_health
+from wsvis.payload import payload_to_instances
+from wsvis.pipeline import DETECTOR_LABELS
+from wsvis.types import Dataset, FrameInstances, Video
 from wsvis_platform.store import Store
 from wsvis_platform.video_worker import StoreInputs
 
@@ -40,8 +42,10 @@ def prefix_of(labels: str) -> str:
     return next(prefix for prefix, stage in DETECTOR_LABELS.items() if stage == labels)
 
 
-FCAM = "fcam_labels" if "fcam_labels" in BY_NAME else "pseudo_masks"
-FLOWIRN = "refined_labels" if "refined_labels" in BY_NAME else "pseudo_labels"
+FCAM, FLOWIRN = "fcam_labels", "refined_labels"
+"""Stages of labels: straight from class maps, and of flowIRN; both after a CRF where it is on."""
+MOST_GROWN = 1.5
+"""Median area of flowIRN's labels over that of the masks from which the walk has run away."""
 MASKS = Step("masks", "masks from f-CAM", FCAM)
 LABELS = Step("labels", "labels of flowIRN", FLOWIRN)
 
@@ -77,6 +81,19 @@ def measured(
     return dict(measure(config, annotated, StoreInputs(store, keys), None).data)
 
 
+def health_of(step: Step, dataset: Dataset, store: Store, keys: dict[str, str]) -> LabelHealth:
+    """What a step's labels look like, where no annotation tells how good they are."""
+    inputs = StoreInputs(store, keys)
+
+    def labels() -> Iterator[tuple[Video, list[FrameInstances]]]:
+        for video in dataset.videos:
+            payload = inputs.video(step.stage, video.id)
+            if payload is not None:
+                yield video, payload_to_instances(payload)
+
+    return label_health(step.stage, labels())
+
+
 def all_targets(stop_after: Name, labels: Literal["auto", "fcam", "flowirn"]) -> Sequence[str]:
     """Every stage that a run may come to need, for checks before any work."""
     steps = [MASKS]
@@ -84,6 +101,43 @@ def all_targets(stop_after: Name, labels: Literal["auto", "fcam", "flowirn"]) ->
     if labels != "fcam":
         steps.append(LABELS)
     for source in sources:
-        if source in DETECTOR_LABELS.values():
-            steps += detector_steps(source)
+        steps += detector_steps(source)
     return [target for step in steps if wanted(step.name, stop_after) for target in step.targets]
+
+
+def chosen_labels(fcam: LabelHealth, flowirn: LabelHealth) -> tuple[str, str]:
+    """Which labels a detector should learn from, and why not flowIRN's where they are unfit.
+
+    Told without any annotation: flowIRN's walk has failed where it covers whole frames, or where
+    its labels are far larger than the masks it started from, which hold the whole object already.
+
+    Args:
+        fcam: of the masks straight from f-CAM.
+        flowirn: of flowIRN's labels.
+    """
+    if flowirn.collapsed:
+        return FCAM, "flowIRN's labels are none, or cover whole frames"
+    if fcam.collapsed:
+        return FLOWIRN, ""
+    if flowirn.median_area > MOST_GROWN * fcam.median_area:
+        return FCAM, (
+            f"flowIRN's labels are {flowirn.median_area / fcam.median_area:.1f} times as large as "
+            "the masks that they come from"
+        )
+    return FLOWIRN, ""
+
+
+def numbers_line(numbers: dict[str, float | None]) -> str:
+    """Measured numbers in points, without the counts."""
+    names = {
+        "ap50": "AP50",
+        "ap25": "AP25",
+        "ap75": "AP75",
+        "miou": "mIoU",
+        "video_ap": "video AP",
+        "video_ap50": "video AP50",
+    }
+    measured_ones = {text: numbers.get(name) for name, text in names.items()}
+    return ", ".join(
+        f"{text} {100 * value:.1f}" for text, value in measured_ones.items() if value is not None
+    )

@@ -1,6 +1,13 @@
 """``wsvis run`` on tiny videos: what it leaves, how it goes on, what it refuses."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -10,16 +17,19 @@ from pycocotools.coco import COCO
 
 from wsvis.data.synthetic import synthetic_dataset
 from wsvis.data.write_video_files import write_video_files
+from wsvis.data.write_ytvis import write_ytvis
 from wsvis.errors import InputError
 from wsvis.evaluation.vis_results import open_results
 from wsvis.evaluation.vis_truth import open_truth
 from wsvis_platform.cluster import start_ray
+from wsvis_platform.export_command import export
 from wsvis_platform.predict_video import read_detector
 from wsvis_platform.run_command import run
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 FRAMES = 5
+SIZE = {"frames": FRAMES, "height": 96, "width": 128}
 QUICK = [
     *("--preset", "cpu", "--labels", "flowirn", "--flow.provider", "dis-ultrafast"),
     *("--classifier.weights", "none", "--classifier.epochs", "1", "--cam.scales", "1"),
@@ -37,7 +47,7 @@ def local_ray():
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     folder = tmp_path_factory.mktemp("user") / "clips"
-    dataset = synthetic_dataset("train", 3, {"frames": FRAMES, "height": 96, "width": 128})
+    dataset = synthetic_dataset("train", 3, SIZE)
     write_video_files(dataset, str(folder))
     return folder
 
@@ -115,18 +125,49 @@ def test_the_same_command_goes_on_where_it_stopped(clips, finished, tmp_path, ca
     assert tracks[0] == tracks[1]
 
 
-def test_a_folder_with_something_else_in_it_is_refused(clips, finished, tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("do not touch")
-    with pytest.raises(InputError, match="holds other files"):
-        run(arguments(clips, tmp_path / "mine"))
-    (tmp_path / "other").mkdir()
-    (clips / "labels.csv").rename(tmp_path / "other" / "labels.csv")
+def test_results_go_to_annotation_tools(finished, tmp_path):
+    assert export(run=str(finished), form="davis", out=str(tmp_path / "masks")) == 3 * FRAMES
+    tracks = export(run=str(finished), form="cvat", out=str(tmp_path / "cvat"))
+    files = sorted((tmp_path / "cvat").iterdir())
+    assert [path.name for path in files] == [f"synthetic-train-{n:04d}.xml" for n in range(3)]
+    assert sum(len(ElementTree.parse(path).findall("track")) for path in files) == tracks
+    export(run=str(finished), form="coco", out=str(tmp_path / "coco.json"))
+    assert len(COCO(str(tmp_path / "coco.json")).imgs) == 3 * FRAMES
+
+
+def test_the_folder_of_another_run_is_refused(finished, tmp_path):
+    write_video_files(synthetic_dataset("val", 1, SIZE), str(tmp_path / "clips"))
+    with pytest.raises(InputError, match="holds the run of"):
+        run(arguments(tmp_path / "clips", finished))
+
+
+def test_annotated_masks_are_measured_where_there_are_some(tmp_path, capsys):
+    path = write_ytvis(synthetic_dataset("train", 2, SIZE), str(tmp_path / "set"))
+    run(["--data.path", path, *QUICK, "--out", str(tmp_path / "out"), "--stop-after", "masks"])
+    assert "masks from f-CAM, against annotated masks: AP50" in capsys.readouterr().out
+    assert "AP50" in (tmp_path / "out" / "report.html").read_text()
+    truth = open_truth(Path(path))
+    assert len(list(open_results(tmp_path / "out" / "results.json", truth))) == 2
+
+
+def test_a_killed_run_gives_the_same_films(clips, finished, tmp_path):
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "wsvis_platform.cli", "run", *arguments(clips, out)]
+    started = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    log = out / "run.log"
     try:
-        with pytest.raises(InputError):
-            run(arguments(tmp_path / "other", finished))
+        deadline = time.monotonic() + 500
+        while not (log.exists() and "step labels" in log.read_text()):
+            assert started.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
     finally:
-        (tmp_path / "other" / "labels.csv").rename(clips / "labels.csv")
+        os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+    run(arguments(clips, out))
+    for film in (finished / "films").iterdir():
+        np.testing.assert_array_equal(frames_of(film), frames_of(out / "films" / film.name))
+    assert (out / "results.json").read_text() == (finished / "results.json").read_text()
 
 
 def test_what_names_the_data_is_asked_for_once(clips, tmp_path):

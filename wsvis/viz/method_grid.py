@@ -5,7 +5,7 @@ H W pixels of a frame, N instances.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from jaxtyping import UInt8
@@ -27,6 +27,7 @@ def method_grid(
     title: str = "",
     min_score: float = 0.3,
     height: int = 130,
+    unscored: Collection[str] = (),
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
     """A row of frames for each method, and one for the ground truth where there is one.
 
@@ -41,6 +42,7 @@ def method_grid(
         title: one line above.
         min_score: detections that score less are not drawn.
         height: of each picture, in pixels.
+        unscored: methods whose scores tell nothing: they are not written.
     """
     for name, found in methods.items():
         if len(found) != len(frames):
@@ -58,6 +60,10 @@ def method_grid(
         for frame, mine, there in zip(frames, found, real, strict=True):
             shown = kept(mine, min_score)
             ids = matched_ids(shown, there)
-            drawn.append(overlay_instances(frame, shown, class_names, ids=ids))
+            drawn.append(
+                overlay_instances(
+                    frame, shown, class_names, ids=ids, show_scores=name not in unscored
+                )
+            )
         rows.append(captioned_row(name, drawn, height))
     return stack_strips(rows, title)
