@@ -83,6 +83,8 @@ class Video:
     problem: str = ""
     """Why this video cannot be used, where reading the list already told; reading its frames raises
     it, so that it is set aside like any video that turns out bad."""
+    note: str = ""
+    """What to say about a video that can be used, for instance that a part of it was lost."""
 
     number: int = 0
     """Its id in the file that lists it; 0: there is none."""
@@ -108,6 +110,8 @@ class Dataset:
     """Folder that the names of frames are relative to, where frames are files."""
     listed: tuple[int, int] = (0, 0)
     """Videos and frames at the source, of which those used are a part; (0, 0): not known."""
+    remarks: tuple[str, ...] = ()
+    """Lines on what should be known before anything is trained on it."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from wsvis.data.validate import Findings
 
+SHOWN = 1000
+"""Problems that are listed; a file that is wrong throughout has one for each of its lines."""
 Kind = Literal["guess", "ytvis", "video-files", "davis", "cityscapes"]
 
 
@@ -75,8 +77,12 @@ def data_check(path: str, *, kind: Kind = "guess", frames: str = "", decode: boo
             findings = check_dataset(config, decode, bar.update)
         if findings.videos:
             show_findings(screen, findings)
-        for problem in findings.problems:
+        for note in findings.notes:
+            screen.warn(note)
+        for problem in findings.problems[:SHOWN]:
             screen.line(f"problem: {problem}")
+        if len(findings.problems) > SHOWN:
+            screen.line(f"and {len(findings.problems) - SHOWN} problems more")
         if findings.problems:
             count = len(findings.problems)
             raise InputError(
@@ -106,6 +112,7 @@ def data_split(
     """
     from wsvis.config import DataConfig
     from wsvis.data.load import read_dataset
+    from wsvis.data.remarks import nothing_to_learn
     from wsvis.data.splits import save_split, split_dataset
     from wsvis.data.validate import guess_kind
 
@@ -119,7 +126,11 @@ def data_split(
     )
     if config.kind == "cityscapes":
         raise InputError(f"{path}: Cityscapes has its own split; use data.split train and val")
-    split = split_dataset(read_dataset(config), held_out_per_class, seed)
+    dataset = read_dataset(config)
+    split = split_dataset(dataset, held_out_per_class, seed)
+    if not split.val:
+        reason = nothing_to_learn(dataset) or "no class has two videos, so that none is held out"
+        raise InputError(f"{path}: {reason}; no split is written")
     save_split(split, out)
     Screen().line(f"{out}: {len(split.train)} train, {len(split.val)} val, hash {split.hash[:12]}")
 

@@ -19,7 +19,7 @@ from jaxtyping import Float32
 
 from wsvis.data.frames import iterate_frames
 from wsvis.data.images import frame_rate, probe_video
-from wsvis.data.outside import frame_order
+from wsvis.data.outside import listed_names
 from wsvis.data.video_files import VIDEO_SUFFIXES
 from wsvis.detectors.checkpoint import detector_from_payload
 from wsvis.detectors.predict import predict_frames
@@ -82,12 +82,12 @@ def find_videos(places: Sequence[str]) -> list[str]:
     found: list[str] = []
     for place in places:
         if os.path.isdir(place):
-            names = [n for n in os.listdir(place) if n.lower().endswith(VIDEO_SUFFIXES)]
+            names = [n for n in listed_names(place) if n.lower().endswith(VIDEO_SUFFIXES)]
             if not names:
                 raise InputError(
                     f"{place}: holds no video ({', '.join(VIDEO_SUFFIXES)}); give another folder"
                 )
-            found += [os.path.join(place, name) for name in sorted(names, key=frame_order)]
+            found += [os.path.join(place, name) for name in names]
         elif os.path.exists(place):
             found.append(place)
         else:

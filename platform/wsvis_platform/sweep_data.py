@@ -22,6 +22,8 @@ def load_both(
 ) -> tuple[Dataset, Dataset | None]:
     """The training videos, and the validation videos where there is a split."""
     dataset = load_dataset(config.data)
+    for remark in dataset.remarks:
+        screen.warn(f"{dataset.name}: {remark}")
     if not options.held_out or config.data.split != "train":
         return dataset, None
     try:

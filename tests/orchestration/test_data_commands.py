@@ -69,3 +69,15 @@ def test_split_is_saved(tmp_path, capsys):
     (tmp_path / "city" / "gtFine").mkdir(parents=True)
     assert ended(lambda: data_split(str(tmp_path / "city"), out)) == 2
     assert "has its own split" in capsys.readouterr().err
+
+
+def test_a_split_without_validation_videos_is_not_written(tmp_path, capsys):
+    path = str(write_ytvis_files(tmp_path, ytvis_content(3)))
+    out = tmp_path / "split.json"
+    assert ended(lambda: data_split(path, str(out))) == 2
+    assert "no class has two videos, so that none is held out" in capsys.readouterr().err
+    assert not out.exists()
+    assert ended(lambda: data_check(path)) == 0
+    shown = capsys.readouterr().out
+    assert "warning: 3 of 3 classes have one video" in shown
+    assert "nothing is wrong" in shown

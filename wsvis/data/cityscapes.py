@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from wsvis.data.indexed_png import read_indexed_png
-from wsvis.data.outside import OnProblem, frame_order, refuse, require_folder
+from wsvis.data.outside import OnProblem, listed_names, refuse, require_folder
 from wsvis.errors import InputError
 from wsvis.masks import encode_masks
 from wsvis.types import Dataset, FrameFiles, Instance, Video
@@ -55,11 +55,9 @@ def read_cityscapes(root: str, split: str = "train", on_problem: OnProblem = ref
         require_folder(annotations, "give the folder that holds gtFine with data.path")
         frames = os.path.join(root, "leftImg8bit_sequence", side)
         require_folder(frames, "download leftImg8bit_sequence: the method needs the neighbours")
-        for city in sorted(os.listdir(annotations)):
+        for city in listed_names(annotations):
             folder = os.path.join(annotations, city)
-            for name in sorted(
-                os.listdir(folder) if os.path.isdir(folder) else [], key=frame_order
-            ):
+            for name in listed_names(folder) if os.path.isdir(folder) else []:
                 if name.endswith("_gtFine_instanceIds.png"):
                     jobs.append((side, os.path.join(frames, city), folder, name))
     if not jobs:

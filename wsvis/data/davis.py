@@ -14,10 +14,10 @@ import numpy as np
 
 from wsvis.data.images import read_image
 from wsvis.data.indexed_png import read_indexed_png
+from wsvis.data.label_table import read_label_table, shown, whole_number
 from wsvis.data.outside import (
     OnProblem,
-    frame_order,
-    read_table,
+    listed_names,
     refuse,
     require_folder,
     unique_ids,
@@ -55,14 +55,9 @@ def read_davis(root: str, on_problem: OnProblem = refuse) -> Dataset:
             f"{table}: there is no such file, and masks carry no class; write it with the columns "
             "clip,object,class (an empty object means all of the clip)"
         )
-    clips = sorted(
-        (
-            clip
-            for clip in os.listdir(frames_root)
-            if os.path.isdir(os.path.join(frames_root, clip))
-        ),
-        key=frame_order,
-    )
+    clips = [
+        clip for clip in listed_names(frames_root) if os.path.isdir(os.path.join(frames_root, clip))
+    ]
     objects = _objects(table, set(clips), on_problem)
     classes = sorted({name for of_clip in objects.values() for name in of_clip.values()})
     ids = unique_ids(clips, [f"{n + 1:06d}" for n in range(len(clips))])
@@ -99,24 +94,28 @@ def _with_resolution(folder: str) -> str:
 
 def _objects(table: str, clips: set[str], on_problem: OnProblem) -> dict[str, Objects]:
     objects: dict[str, Objects] = {clip: {} for clip in clips}
-    for line, row in read_table(table, COLUMNS):
+    for line, row in read_label_table(table, COLUMNS, on_problem):
         where, number = f"{table}: line {line}", row["object"]
+        if whole_number(number):
+            number = number.lstrip("0")  # 02 is object 2
         if row["clip"] not in clips:
-            on_problem(f"{where}: there is no clip {row['clip']!r} in JPEGImages; correct the name")
+            on_problem(
+                f"{where}: there is no clip {shown(row['clip'])} in JPEGImages; correct the name"
+            )
         elif not row["class"]:
             on_problem(f"{where}: has no class; name it, or remove the line")
-        elif number and not (number.isascii() and number.isdigit() and int(number) > 0):
-            on_problem(f"{where}: object {number!r} is not a number from 1 on; correct it")
+        elif number and not whole_number(number):
+            on_problem(f"{where}: object {shown(number)} is not a number from 1 on; correct it")
         elif number in objects[row["clip"]]:
             on_problem(f"{where}: object {number!r} of {row['clip']} has a class already; keep one")
         else:
-            objects[row["clip"]][number and str(int(number))] = row["class"]
+            objects[row["clip"]][number] = row["class"]
     return objects
 
 
 def _frame_paths(folder: str) -> tuple[str, ...]:
-    names = [name for name in os.listdir(folder) if name.lower().endswith(FRAME_SUFFIXES)]
-    return tuple(os.path.join(folder, name) for name in sorted(names, key=frame_order))
+    names = [name for name in listed_names(folder) if name.lower().endswith(FRAME_SUFFIXES)]
+    return tuple(os.path.join(folder, name) for name in names)
 
 
 def _clip(

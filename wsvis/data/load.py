@@ -7,6 +7,7 @@ import dataclasses
 from wsvis.config import DataConfig
 from wsvis.data.fingerprint import dataset_fingerprint
 from wsvis.data.outside import OnProblem, refuse
+from wsvis.data.remarks import nothing_to_learn, remarks
 from wsvis.data.select import (
     every_nth_frame,
     keep_used_classes,
@@ -29,10 +30,12 @@ def load_dataset(config: DataConfig) -> Dataset:
     A file that turns out bad only when its frames are read does not stop anything here.
 
     Raises:
-        InputError: path absent, file in another format, or no video left.
+        InputError: path absent, file in another format, no labels at all, or no video left.
     """
     config = resolved(config)
     whole = read_dataset(config)
+    if config.kind != GENERATED and (reason := nothing_to_learn(whole)):
+        raise InputError(f"{config.path}: {reason}")
     chosen = whole if config.kind in FIXED else _one_side(keep_used_classes(whole), config)
     if config.videos:
         chosen = dataclasses.replace(chosen, videos=chosen.videos[: config.videos])
@@ -46,6 +49,9 @@ def load_dataset(config: DataConfig) -> Dataset:
     chosen = dataclasses.replace(
         chosen, videos=tuple(without_invisible(video) for video in thinned), listed=listed
     )
+    if config.kind != GENERATED:
+        said = remarks(whole, split_by_class=config.kind not in FIXED)
+        chosen = dataclasses.replace(chosen, remarks=said)
     return dataclasses.replace(chosen, fingerprint=dataset_fingerprint(chosen, whole.fingerprint))
 
 

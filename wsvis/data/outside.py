@@ -1,4 +1,4 @@
-"""Lists from outside, read with suspicion: CSV tables, file names inside them, folders.
+"""Names from outside, read with suspicion: files that lists name, what lies in folders.
 
 A reader tells what is wrong through ``on_problem``. Its default, ``refuse``, raises at the first
 problem; ``wsvis data check`` passes ``list.append`` and gets them all, the bad parts left out.
@@ -6,19 +6,16 @@ problem; ``wsvis data check`` passes ``list.append`` and gets them all, the bad 
 
 from __future__ import annotations
 
-import csv
 import os
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from wsvis.data.json_input import decoded_text
-from wsvis.data.regular_file import read_regular
 from wsvis.errors import InputError
 
 OnProblem = Callable[[str], None]
 
-MAX_CSV_BYTES = 1 << 30
+_CLUTTER = frozenset({"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin"})
 
 
 def refuse(problem: str) -> None:
@@ -26,36 +23,44 @@ def refuse(problem: str) -> None:
     raise InputError(problem)
 
 
-def read_table(path: str, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
-    """(line number, column -> text) for each row of a CSV file that has these columns.
+def is_safe_relative(name: Any) -> bool:
+    """Whether a file name from a list stays inside the folder it is joined to.
+
+    A colon or a backslash may be part of a name; a backslash may also stand for ``/``, and
+    ``C:/`` is the root of a drive.
+    """
+    if not isinstance(name, str) or not name or "\0" in name:
+        return False
+    parts = re.split(r"[/\\]", name)
+    return bool(parts[0]) and ".." not in parts and not re.match(r"[A-Za-z]:[/\\]", name)
+
+
+def inside_folder(folder: str, name: str) -> str:
+    r"""Path of a file that a list names, safe and relative to a folder.
+
+    Lists written on Windows say ``clip\1.jpg`` for ``clip/1.jpg``.
+    """
+    path = os.path.join(folder, name)
+    if "\\" in name and not os.path.lexists(path):
+        return os.path.join(folder, name.replace("\\", "/"))
+    return path
+
+
+def listed_names(folder: str) -> list[str]:
+    """Names of what lies in a folder, in their order, without what no person put there.
+
+    Hidden companions (``._a.mp4`` of macOS, ``.ipynb_checkpoints``) and the files in which
+    Windows and network disks keep pictures bear names and suffixes like data, but are none.
 
     Raises:
-        InputError: the file is absent, or a column is missing.
+        InputError: there is no such folder, or it cannot be read.
     """
-    lines = decoded_text(path, read_regular(path, MAX_CSV_BYTES)).splitlines()
-    reader = csv.DictReader(lines, skipinitialspace=True, restval="")
-    names = [(name or "").strip().lower() for name in reader.fieldnames or []]
-    absent = [column for column in columns if column not in names]
-    if absent:
-        raise InputError(
-            f"{path}: has no column {', '.join(absent)}; its first line must be {','.join(columns)}"
-        )
-    reader.fieldnames = names
-    rows = []
     try:
-        for row in reader:
-            rows.append((reader.line_num, {c: (row[c] or "").strip() for c in columns}))
-    except csv.Error as error:
-        line = reader.line_num + 1
-        raise InputError(f"{path}: line {line}: {error}; save it as CSV again") from None
-    return [(number, row) for number, row in rows if any(row.values())]
-
-
-def is_safe_relative(name: Any) -> bool:
-    """Whether a file name from a list stays inside the folder it is joined to."""
-    if not isinstance(name, str) or not name or "\\" in name or "\0" in name or ":" in name:
-        return False
-    return not name.startswith("/") and ".." not in name.split("/")
+        names = os.listdir(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be read ({error.strerror}); check the path") from None
+    kept = (name for name in names if not name.startswith(".") and name.lower() not in _CLUTTER)
+    return sorted(kept, key=frame_order)
 
 
 def unique_ids(candidates: Iterable[str], fallback: Iterable[str]) -> list[str]:
@@ -68,7 +73,13 @@ def unique_ids(candidates: Iterable[str], fallback: Iterable[str]) -> list[str]:
 def frame_order(name: str) -> tuple[Any, ...]:
     """Sort key that puts ``frame10`` after ``frame9``."""
     parts = re.split(r"([0-9]+)", name)
-    return tuple(int(part) if n % 2 else part for n, part in enumerate(parts))
+    return tuple(_by_value(part) if n % 2 else part for n, part in enumerate(parts))
+
+
+def _by_value(digits: str) -> tuple[int, str]:
+    """Sort key of a number in digits, of which there may be thousands."""
+    digits = digits.lstrip("0")
+    return len(digits), digits
 
 
 def require_folder(path: str, cure: str) -> None:

@@ -13,9 +13,11 @@ from wsvis.config import DataConfig
 from wsvis.data.frames import iterate_frames, sized_frame
 from wsvis.data.images import read_image
 from wsvis.data.load import read_dataset
+from wsvis.data.outside import listed_names
+from wsvis.data.remarks import nothing_to_learn, remarks
 from wsvis.data.video_files import VIDEO_SUFFIXES
 from wsvis.data.ytvis import INSIDE_FOLDER
-from wsvis.errors import InputError
+from wsvis.errors import MAX_LINE, InputError, one_line
 from wsvis.types import Dataset, FrameFiles, Video
 
 READERS = 8
@@ -52,6 +54,8 @@ class Findings:
     """Whether every video has ground truth."""
     problems: tuple[str, ...] = ()
     """One line each, naming the file and the cure."""
+    notes: tuple[str, ...] = ()
+    """One line each on what is not wrong, but should be known."""
 
 
 def guess_kind(path: str) -> FileKind:
@@ -62,13 +66,23 @@ def guess_kind(path: str) -> FileKind:
     """
     if not os.path.exists(path):
         raise InputError(f"{path}: there is no such file or folder; check the path")
-    if os.path.isfile(path):
+    if not os.path.isdir(path):
+        if path.lower().endswith(VIDEO_SUFFIXES):
+            raise InputError(
+                f"{path}: is one video; give its folder, with a labels.csv that says what it shows"
+            )
         return "ytvis"
-    inside = os.listdir(path)
+    inside = listed_names(path)
     if "gtFine" in inside:
         return "cityscapes"
     if INSIDE_FOLDER in inside:
         return "ytvis"
+    lists = [name for name in inside if name.lower().endswith(".json")]
+    if "JPEGImages" in inside and lists and not {"Annotations", "labels.csv"} & set(inside):
+        raise InputError(
+            f"{path}: holds {len(lists)} JSON files beside JPEGImages and none is {INSIDE_FOLDER}; "
+            f"give the path of the file itself, such as {os.path.join(path, lists[0])}"
+        )
     if "JPEGImages" in inside:
         return "davis"
     if "labels.csv" in inside or any(name.lower().endswith(VIDEO_SUFFIXES) for name in inside):
@@ -103,10 +117,13 @@ def check_dataset(
             problems += of_video
             if on_video is not None:
                 on_video(done + 1, len(dataset.videos))
-    return _findings(dataset, config.kind, problems)
+    reason = nothing_to_learn(dataset)
+    if reason and not any(video.problem for video in dataset.videos):
+        problems.append(f"{config.path}: {reason}")
+    return _findings(dataset, config, problems)
 
 
-def _findings(dataset: Dataset, kind: str, problems: list[str]) -> Findings:
+def _findings(dataset: Dataset, config: DataConfig, problems: list[str]) -> Findings:
     good = [video for video in dataset.videos if not video.problem]
     in_videos: Counter[int] = Counter()
     in_frames: Counter[int] = Counter()
@@ -117,7 +134,7 @@ def _findings(dataset: Dataset, kind: str, problems: list[str]) -> Findings:
     lengths = [video.length for video in good] or [0]
     return Findings(
         name=dataset.name,
-        kind=kind,
+        kind=config.kind,
         videos=len(dataset.videos),
         frames=sum(lengths),
         unlabelled_frames=sum(not labels for video in good for labels in video.labels),
@@ -130,7 +147,8 @@ def _findings(dataset: Dataset, kind: str, problems: list[str]) -> Findings:
         ),
         unused=tuple(name for n, name in enumerate(dataset.classes) if not in_frames[n]),
         masks=all(video.instances is not None for video in good),
-        problems=tuple(problems),
+        problems=tuple(one_line(problem, MAX_LINE - 20) for problem in problems),
+        notes=() if nothing_to_learn(dataset) else remarks(dataset, config.kind != "cityscapes"),
     )
 
 

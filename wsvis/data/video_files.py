@@ -13,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from wsvis.data.images import probe_video
+from wsvis.data.label_table import read_label_table, shown, whole_number
 from wsvis.data.outside import (
     OnProblem,
     frame_order,
+    inside_folder,
     is_safe_relative,
-    read_table,
+    listed_names,
     refuse,
     require_folder,
     unique_ids,
@@ -63,7 +65,7 @@ def read_video_files(folder: str, on_problem: OnProblem = refuse) -> Dataset:
     require_folder(folder, "give the folder of the videos and labels.csv with data.path")
     table = os.path.join(folder, "labels.csv")
     rows = _rows(table, on_problem)
-    present = {name for name in os.listdir(folder) if name.lower().endswith(VIDEO_SUFFIXES)}
+    present = {name for name in listed_names(folder) if name.lower().endswith(VIDEO_SUFFIXES)}
     names = sorted(present | set(rows), key=frame_order)
     if not names:
         raise InputError(f"{folder}: holds no video; give the folder of the videos with data.path")
@@ -85,24 +87,27 @@ def read_video_files(folder: str, on_problem: OnProblem = refuse) -> Dataset:
 
 def _rows(table: str, on_problem: OnProblem) -> dict[str, list[_Row]]:
     rows: dict[str, list[_Row]] = {}
-    for line, row in read_table(table, COLUMNS):
+    for line, row in read_label_table(table, COLUMNS, on_problem):
         where = f"{table}: line {line}"
-        ends = row["first_frame"] or "0", row["last_frame"]
+        first = whole_number(row["first_frame"] or "0")
+        last = whole_number(row["last_frame"])
         if not is_safe_relative(row["video"]):
-            on_problem(f"{where}: {row['video']!r} is not a file in this folder; correct the name")
+            on_problem(
+                f"{where}: {shown(row['video'])} is not a file in this folder; correct the name"
+            )
         elif not row["class"]:
             on_problem(f"{where}: has no class; name it, or remove the line")
-        elif not all(end.isascii() and end.isdigit() for end in ends if end):
+        elif first is None or (row["last_frame"] and last is None):
             on_problem(f"{where}: first_frame and last_frame must be whole numbers from 0 on")
+        elif last is not None and last < first:
+            on_problem(
+                f"{where}: class {shown(row['class'])} has no frame: last_frame {last} comes "
+                f"before first_frame {first}; correct the range"
+            )
         else:
-            first, last = int(ends[0]), int(ends[1]) if ends[1] else None
-            if last is not None and last < first:
-                on_problem(
-                    f"{where}: class {row['class']!r} has no frame: last_frame {last} comes before "
-                    f"first_frame {first}; correct the range"
-                )
-            else:
-                rows.setdefault(row["video"], []).append(_Row(line, first, last, row["class"]))
+            path = inside_folder(os.path.dirname(table), row["video"])
+            name = os.path.relpath(path, os.path.dirname(table))
+            rows.setdefault(name, []).append(_Row(line, first, last, row["class"]))
     if not rows:
         on_problem(f"{table}: labels no frame; add lines video,first_frame,last_frame,class")
     return rows
@@ -131,8 +136,9 @@ def _video(
     for row in rows:
         last = frames - 1 if row.last is None else row.last
         if not probe.problem and max(row.first, last) >= frames:
+            where = f"{os.path.join(folder, 'labels.csv')}: line {row.line}"
             on_problem(
-                f"{os.path.join(folder, 'labels.csv')}: line {row.line}: class {row.name!r} in "
+                f"{where}: class {shown(row.name)} in "
                 f"frames {row.first} to {last}, but {name} has frames 0 to {frames - 1}; correct "
                 "the range"
             )

@@ -13,20 +13,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wsvis.data.json_input import field_of, read_json
+from wsvis.data.json_input import field_of, is_unicode, read_json
 from wsvis.data.outside import (
     OnProblem,
-    frame_order,
+    inside_folder,
     is_safe_relative,
+    listed_names,
     refuse,
     require_folder,
     unique_ids,
 )
-from wsvis.errors import InputError
+from wsvis.errors import InputError, shown_value
 from wsvis.masks import MAX_PIXELS, checked_rle, rle_areas, rles_are_sound
 from wsvis.types import Dataset, FrameFiles, Instance, Rle, Video
 
 INSIDE_FOLDER = "instances.json"
+_NUMBERS = ("video_id", "category_id")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ def read_ytvis(path: str, frames: str = "", on_problem: OnProblem = refuse) -> D
             "'annotations' for training); export it in that format"
         )
     folder = frames or os.path.join(os.path.dirname(path), "JPEGImages")
-    require_folder(folder, "give the folder of the frames with data.frames")
+    require_folder(
+        folder, "give the folder of the frames with --data.frames (wsvis data check: --frames)"
+    )
     labels = _categories(listed["categories"], path, on_problem)
     entries = _videos(listed["videos"], path, on_problem)
     annotations = field_of(content, "annotations", list)
@@ -93,13 +97,18 @@ def read_ytvis(path: str, frames: str = "", on_problem: OnProblem = refuse) -> D
 def _categories(records: list[Any], path: str, on_problem: OnProblem) -> dict[str, int]:
     """Class name -> id in the file, in the file's order."""
     classes: dict[str, int] = {}
+    numbers: set[int] = set()
     for n, record in enumerate(records):
         number, name = field_of(record, "id", int), field_of(record, "name", str, "").strip()
         if number is None or not name:
             on_problem(f"{path}: category {n} needs a whole-number id and a name; correct the file")
-        elif name in classes or number in classes.values():
-            on_problem(f"{path}: category {name!r} (id {number}) is listed twice; remove one")
+        elif not is_unicode(name):
+            on_problem(f"{path}: category {number} has half a character in its name; correct it")
+        elif name in classes or number in numbers:
+            called = f"{shown_value(name)} (id {number})"
+            on_problem(f"{path}: category {called} is listed twice; remove one")
         else:
+            numbers.add(number)
             classes[name] = number
     return classes
 
@@ -116,11 +125,16 @@ def _videos(records: list[Any], path: str, on_problem: OnProblem) -> dict[int, _
         if number is None or number in entries:
             on_problem(f"{where} needs an id that is a whole number and its own; correct the file")
         elif min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
-            on_problem(f"{where} has the size {size[1]}x{size[0]}; correct its width and height")
+            given = [shown_value(_given(record, name), 20) for name in ("width", "height")]
+            on_problem(
+                f"{where} has the size {given[0]}x{given[1]}; its width and height must be whole "
+                f"numbers from 1 on, of no more than {MAX_PIXELS} pixels together"
+            )
         elif not names or length != len(names):
             on_problem(f"{where} lists {len(names)} frames, its length says {length}; correct it")
         elif outside:
-            on_problem(f"{where} names {outside[0]!r}, outside the frames folder; correct the name")
+            named = shown_value(outside[0])
+            on_problem(f"{where} names {named}, outside the frames folder; correct the name")
         else:
             entries[number] = _Entry(*size, tuple(names))
     return entries
@@ -141,7 +155,11 @@ def _instances(
         where = f"{path}: annotation {n if number is None else number}"
         video, category = field_of(record, "video_id", int), field_of(record, "category_id", int)
         masks = field_of(record, "segmentations", list)
-        if masks is None or video is None or category is None:
+        broken = [name for name in _NUMBERS if field_of(record, name, int) is None]
+        if masks is not None and broken and _given(record, broken[0]) is not None:
+            value = shown_value(_given(record, broken[0]))
+            on_problem(f"{where}: {broken[0]} is {value}, which is no whole number; correct it")
+        elif masks is None or video is None or category is None:
             on_problem(
                 f"{where} needs video_id, category_id and a list 'segmentations'; is this a file "
                 "in YouTube-VIS format?"
@@ -162,6 +180,10 @@ def _instances(
             crowd = bool(record.get("iscrowd", 0))
             found[video].append(Instance(number, labels[category], rles, crowd))
     return found
+
+
+def _given(record: Any, name: str) -> Any:
+    return record.get(name) if isinstance(record, Mapping) else None
 
 
 def _segmentations(
@@ -203,7 +225,7 @@ def _video(name: str, entry: _Entry, folder: str, instances: list[Instance] | No
         for t, rle in enumerate(instance.segmentations):
             if rle is not None:
                 present[t].add(instance.label)
-    paths = tuple(os.path.join(folder, frame) for frame in entry.names)
+    paths = tuple(inside_folder(folder, frame) for frame in entry.names)
     return Video(
         id=name,
         height=entry.height,
@@ -225,8 +247,8 @@ def raw_successors(paths: Sequence[str]) -> tuple[str, ...] | None:
     folder = folders.pop()
     suffix = os.path.splitext(paths[0])[1]
     try:
-        present = sorted((f for f in os.listdir(folder) if f.endswith(suffix)), key=frame_order)
-    except OSError:
+        present = [name for name in listed_names(folder) if name.endswith(suffix)]
+    except InputError:
         return None
     following = dict(itertools.pairwise(present))
     nexts = [following.get(os.path.basename(path)) for path in paths]
