@@ -53,6 +53,8 @@ class DataConfig:
     """A split saved by ``wsvis data split``, used instead of drawing one."""
     frame_step: int = 1
     """Keep every n-th frame; flow is still taken to the next raw frame."""
+    keep_readable: bool = False
+    """Of a video file that breaks off, use the frames that can be read; else it is set aside."""
     videos: int = 0
     """Use only the first n videos; 0 = all."""
     synthetic_videos: int = 60

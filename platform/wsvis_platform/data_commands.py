@@ -55,7 +55,14 @@ def data_synth(
         screen.line(f"{path}: {videos} clips, {len(dataset.classes)} classes")
 
 
-def data_check(path: str, *, kind: Kind = "guess", frames: str = "", decode: bool = True) -> None:
+def data_check(
+    path: str,
+    *,
+    kind: Kind = "guess",
+    frames: str = "",
+    decode: bool = True,
+    keep_readable: bool = False,
+) -> None:
     """Say what is in a data set and everything that is wrong with it; exit status 2 if anything is.
 
     Args:
@@ -63,6 +70,7 @@ def data_check(path: str, *, kind: Kind = "guess", frames: str = "", decode: boo
         kind: what is there; ``guess`` looks.
         frames: folder of the frames that a YouTube-VIS JSON names; empty: JPEGImages beside it.
         decode: decode every frame; otherwise only ask whether the files are there.
+        keep_readable: of a video file that breaks off, take what can be read.
 
     Raises:
         InputError: something is wrong (after all of it has been printed).
@@ -71,7 +79,9 @@ def data_check(path: str, *, kind: Kind = "guess", frames: str = "", decode: boo
     from wsvis.data.validate import check_dataset, guess_kind
 
     found_kind = guess_kind(path) if kind == "guess" else kind
-    config = DataConfig(kind=found_kind, path=path, frames=frames, split="all")
+    config = DataConfig(
+        kind=found_kind, path=path, frames=frames, split="all", keep_readable=keep_readable
+    )
     with Screen() as screen:
         with screen.bar("reading videos") as bar:
             findings = check_dataset(config, decode, bar.update)

@@ -27,6 +27,7 @@ def predict(
     checkpoint: str = "",
     short_side: int = -1,
     frame_step: int = 1,
+    keep_readable: bool = False,
     score: float = 0.05,
     detections: int = 100,
     flow: str = "dis-medium",
@@ -52,6 +53,7 @@ def predict(
         short_side: pixels of the shorter side that the network reads; 0: frames as they are; -1: as
             in its training.
         frame_step: look at every n-th frame.
+        keep_readable: of a video that breaks off, take what can be read; else it is left out.
         score: lower-scoring detections are left out (paper: 0.05).
         detections: most per frame.
         flow: how masks are carried to the next frame: a provider (dis-ultrafast, dis-fast,
@@ -85,7 +87,7 @@ def predict(
         clips: list[Clip] = []
         for path, name in zip(paths, film_names(paths), strict=True):
             try:
-                clips.append(open_clip(path, name, frame_step))
+                clips.append(open_clip(path, name, frame_step, keep_readable, screen.warn))
             except InputError as error:
                 problems.append(str(error))
         if not clips:

@@ -35,8 +35,6 @@ CHUNK = 8
 """Frames in memory at a time."""
 FLOW_STRIDE = 2
 """Pixels between the vectors kept."""
-MAX_FRAMES = 1 << 20
-"""A header may claim any number of frames; this many are ten hours of film."""
 
 
 @dataclass(frozen=True)
@@ -123,15 +121,26 @@ class Clip:
     """Of the frames that are looked at."""
 
 
-def open_clip(path: str, name: str, frame_step: int) -> Clip:
+def open_clip(
+    path: str,
+    name: str,
+    frame_step: int,
+    keep_readable: bool = False,
+    on_note: Callable[[str], None] | None = None,
+) -> Clip:
     """What opening a file tells.
+
+    Args:
+        path: the video file.
+        name: what to call it.
+        frame_step: look at every n-th frame.
+        keep_readable: of a video that breaks off, take what can be read.
+        on_note: told, in one line, what was lost.
 
     Raises:
         InputError: it is no video, or cut off.
     """
-    frames, height, width = probe_video(path)
-    if frames > MAX_FRAMES:
-        raise InputError(f"{path}: has {frames} frames; cut it into parts of {MAX_FRAMES} or fewer")
+    frames, height, width = probe_video(path, keep_readable, on_note)
     length = -(-frames // frame_step)
     return Clip(
         Video(name, height, width, ((),) * length, VideoFile(path, frame_step)),

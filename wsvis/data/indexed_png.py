@@ -6,8 +6,14 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
+from wsvis.data.regular_file import open_regular
 from wsvis.errors import InputError
-from wsvis.masks import MAX_PIXELS
+
+MAX_PIXELS = 1 << 26
+"""8192 x 8192: a small file may claim a mask that fills the memory."""
+
+
+_ABSENT = "the mask is absent; restore the file"
 
 
 def read_indexed_png(path: str) -> tuple[Int[np.ndarray, "H W"], bool]:
@@ -19,13 +25,11 @@ def read_indexed_png(path: str) -> tuple[Int[np.ndarray, "H W"], bool]:
         InputError: the file is absent, damaged, too large, or holds colours.
     """
     try:
-        with Image.open(path) as image:
+        with open_regular(path, _ABSENT) as file, Image.open(file) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(f"{path}: has more pixels than a mask may have; check the file")
             mode = image.mode
             values = np.asarray(image)
-    except FileNotFoundError:
-        raise InputError(f"{path}: the mask is absent; restore the file") from None
     except InputError:
         raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):

@@ -89,7 +89,7 @@ def read_dataset(config: DataConfig, on_problem: OnProblem = refuse) -> Dataset:
     if config.kind == "video-files":
         from wsvis.data.video_files import read_video_files
 
-        return read_video_files(config.path, on_problem)
+        return read_video_files(config.path, on_problem, config.keep_readable)
     if config.kind == "davis":
         from wsvis.data.davis import read_davis
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from wsvis.errors import InputError
 
 ABSENT = "there is no such file; check the path"
 
 
-def open_regular(path: str | Path, absent: str = ABSENT) -> BinaryIO:
+def open_regular(path: str | Path, absent: str = ABSENT) -> BufferedReader:
     """A regular file, open for reading bytes.
 
     Opening a pipe would wait for a writer and reading a device need not end, so that neither is

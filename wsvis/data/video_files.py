@@ -51,9 +51,12 @@ class _Probe:
     height: int = 0
     width: int = 0
     problem: str = ""
+    note: str = ""
 
 
-def read_video_files(folder: str, on_problem: OnProblem = refuse) -> Dataset:
+def read_video_files(
+    folder: str, on_problem: OnProblem = refuse, keep_readable: bool = False
+) -> Dataset:
     """The videos of a folder with the classes of labels.csv; there is no ground truth.
 
     A video that is absent or cannot be decoded stays in the data set, with its ``problem`` and, for
@@ -70,7 +73,9 @@ def read_video_files(folder: str, on_problem: OnProblem = refuse) -> Dataset:
     if not names:
         raise InputError(f"{folder}: holds no video; give the folder of the videos with data.path")
     with ThreadPoolExecutor(PROBES) as pool:
-        probes = list(pool.map(_probe, [os.path.join(folder, name) for name in names]))
+        probes = list(
+            pool.map(lambda name: _probe(os.path.join(folder, name), keep_readable), names)
+        )
     classes = sorted({row.name for of_video in rows.values() for row in of_video})
     stems = [os.path.splitext(os.path.basename(name))[0] for name in names]
     ids = unique_ids(stems, [f"{n + 1:06d}" for n in range(len(names))])
@@ -113,9 +118,10 @@ def _rows(table: str, on_problem: OnProblem) -> dict[str, list[_Row]]:
     return rows
 
 
-def _probe(path: str) -> _Probe:
+def _probe(path: str, keep_readable: bool) -> _Probe:
+    notes: list[str] = []
     try:
-        return _Probe(*probe_video(path))
+        return _Probe(*probe_video(path, keep_readable, notes.append), note="".join(notes))
     except InputError as error:
         return _Probe(problem=str(error))
 
@@ -155,4 +161,5 @@ def _video(
         labels=tuple(tuple(sorted(present)) for present in labels),
         source=VideoFile(os.path.join(folder, name)),
         problem=probe.problem,
+        note=probe.note,
     )

@@ -20,12 +20,19 @@ DIS_PRESETS = {
     "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
     "medium": cv2.DISOPTICAL_FLOW_PRESET_MEDIUM,
 }
+SMALLEST = 16
+"""Pixels of a side below which frames are continued."""
 Calculate = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Two gray frames -> flow [H, W, 2]."""
 
 
 class OpenCvFlow:
-    """A flow provider around one of OpenCV's estimators, pair after pair."""
+    """A flow provider around one of OpenCV's estimators, pair after pair.
+
+    DIS reads beyond frames whose coarsest level is smaller than its patches, and crashes or raises;
+    frames below ``SMALLEST`` pixels are therefore continued by their border pixels to that size,
+    and the flow is cut back to the frame.
+    """
 
     gray = True
     batch = 1
@@ -44,7 +51,7 @@ class OpenCvFlow:
         fields = []
         for a, b in zip(first, second, strict=True):
             try:
-                fields.append(self._calculate(_as_gray(a), _as_gray(b)))
+                fields.append(self._of_any_size(_as_gray(a), _as_gray(b)))
             except cv2.error as error:
                 height, width = first.shape[1:3]
                 raise InputError(
@@ -54,6 +61,15 @@ class OpenCvFlow:
         if len(fields) == 1:
             return fields[0][None]  # no copy
         return np.stack(fields) if fields else np.empty((*first.shape[:3], 2), dtype=np.float32)
+
+    def _of_any_size(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        height, width = a.shape
+        below, right = max(0, SMALLEST - height), max(0, SMALLEST - width)
+        if not below and not right:
+            return self._calculate(a, b)
+        margins = (0, below, 0, right, cv2.BORDER_REPLICATE)
+        larger = self._calculate(cv2.copyMakeBorder(a, *margins), cv2.copyMakeBorder(b, *margins))
+        return np.ascontiguousarray(larger[:height, :width])
 
 
 def _calc(estimator: cv2.DenseOpticalFlow, a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -17,6 +17,8 @@ import torch
 from jaxtyping import Shaped
 from torch import Tensor
 
+from wsvis.errors import InputError
+
 Cell = tuple[int, int]
 
 
@@ -56,13 +58,14 @@ def window_size(height: int, width: int, radius: int) -> tuple[int, int]:
     """Rows and columns of source cells on a grid.
 
     Raises:
-        ValueError: the grid is too small to hold one pair at every offset.
+        InputError: the grid is too small to hold one pair at every offset.
     """
     rows, columns = height - (radius - 1), width - 2 * (radius - 1)
     if rows < 1 or columns < 1:
-        raise ValueError(
-            f"a {height}x{width} grid is too small for radius {radius}; "
-            f"it must be at least {radius}x{2 * radius - 1}"
+        raise InputError(
+            f"a {height}x{width} grid (of cells of 4 pixels) is too small for radius {radius}; it "
+            f"must be at least {radius}x{2 * radius - 1}: use larger frames, or a smaller "
+            "irn.radius_train or irn.radius_infer"
         )
     return rows, columns
 
