@@ -20,7 +20,8 @@ from typing import Any
 
 from wsvis.config_checks import suggestion
 from wsvis.data.json_input import read_json
-from wsvis.data.outside import read_table
+from wsvis.data.label_table import read_label_table
+from wsvis.data.outside import refuse
 from wsvis.errors import InputError
 from wsvis.weights_files import SYNONYMS
 
@@ -144,7 +145,7 @@ def _read_map(file: str) -> dict[str, list[str]]:
     """The user's file."""
     if Path(file).suffix.lower() == ".csv":
         table: dict[str, list[str]] = {}
-        for _, row in read_table(file, ("class", "imagenet")):
+        for _, row in read_label_table(file, ("class", "imagenet"), refuse):
             names = [name.strip() for name in row["imagenet"].split(";")]
             table.setdefault(row["class"], []).extend(name for name in names if name)
         return table
