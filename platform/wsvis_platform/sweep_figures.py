@@ -1,4 +1,4 @@
-"""Two pictures of a sweep: the objective over two settings, and which settings mattered.
+"""The objective of a sweep over every pair of settings.
 
 A trial is a flat mapping: dotted names are settings, ``<metric>_mean`` and ``<metric>_std`` its
 scores over seeds (0..1; shown as points of 0..100).
@@ -7,11 +7,12 @@ scores over seeds (0..1; shown as points of 0..100).
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -31,43 +32,75 @@ SYMBOLS = {
 
 METRICS = {"ap50": "AP50", "ap25": "AP25", "miou": "mIoU"}
 
-FEWEST_FOR_IMPORTANCE = 8
-"""Below this a variance decomposition says nothing."""
-
 _FEWEST_FOR_SURFACE = 10
 _MARKERS = "oD^sPv*X"
 
 
 def objective_figure(rows: Sequence[Row], axes: tuple[str, str], metric: str) -> Figure:
-    """The objective of every trial over two settings; the best ringed with its mean and std.
+    """The objective of every trial, a panel per pair of settings; the best ringed with mean, std.
+
+    A row with ``pruned`` true is drawn hollow: its mean is over fewer seeds, so it is no rival.
 
     Args:
-        rows: finished trials.
-        axes: the settings on x and y.
+        rows: trials.
+        axes: the settings on x and y of the first panel.
         metric: ``<metric>_mean``.
     """
-    figure = Figure(figsize=(7.5, 5.5), layout="constrained")
-    ax = figure.subplots()
+    pairs = [axes, *_other_pairs(rows, axes)]
+    columns = 1 if len(pairs) == 1 else 2 if len(pairs) <= 4 else 3
+    height = -(-len(pairs) // columns)
+    figure = Figure(
+        figsize=(
+            7.5 if columns == 1 else 5.5 * columns,
+            5.5 * height if columns == 1 else 4.4 * height,
+        ),
+        layout="constrained",
+    )
+    grid = np.atleast_1d(figure.subplots(height, columns)).ravel()
+    for ax in grid[len(pairs) :]:
+        ax.set_axis_off()
+    low, high, drawn = 0.0, 0.0, None
+    for ax, pair in zip(grid, pairs, strict=False):
+        low, high, points = _panel(ax, rows, pair, metric)
+        drawn = points or drawn
+    if drawn is not None and high > low:
+        label = f"{metric_name(metric)}, mean over seeds"
+        figure.colorbar(drawn, ax=list(grid[: len(pairs)]), label=label)
+    first = grid[0]
+    first.set_title(f"{metric_name(metric)} of {count_text(rows)}", loc="left", fontsize=11)
+    return figure
+
+
+def _panel(
+    ax: Axes, rows: Sequence[Row], axes: tuple[str, str], metric: str
+) -> tuple[float, float, Any]:
+    """One pair of settings; the range of scores, and what a colour bar needs."""
     ax.set_xlabel(SYMBOLS.get(axes[0], axes[0]))
     ax.set_ylabel(SYMBOLS.get(axes[1], axes[1]))
     usable = [row for row in rows if axes[0] in row and axes[1] in row and metric in row]
     if not usable:
-        return _empty(figure, ax, "no finished trial")
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "no finished trial", ha="center", va="center", transform=ax.transAxes)
+        return 0.0, 0.0, None
     x, y = (_positions(ax, usable, name, side) for name, side in zip(axes, "xy", strict=True))
     score = np.array([100 * float(row[metric]) for row in usable])
+    hollow = np.array([bool(row.get("pruned")) for row in usable])
     finite = np.isfinite(score)
+    whole = finite & ~hollow
     low, high = (score[finite].min(), score[finite].max()) if finite.any() else (0.0, 1.0)
-    _surface(ax, x[finite], y[finite], score[finite], low, high)
+    _surface(ax, x[whole], y[whole], score[whole], low, high)
 
     split = _splitting(usable, axes)
     groups = sorted({str(row[split]) for row in usable}) if split else [""]
-    drawn = None
+    drawn, colours = None, colormaps["viridis"]
     for group, marker in zip(groups, _MARKERS, strict=False):
-        mine = finite & np.array([not split or str(row[split]) == group for row in usable])
+        in_group = np.array([not split or str(row[split]) == group for row in usable])
+        points, open_points = whole & in_group, finite & hollow & in_group
         drawn = ax.scatter(
-            x[mine],
-            y[mine],
-            c=score[mine],
+            x[points],
+            y[points],
+            c=score[points],
+            cmap=colours,
             vmin=low,
             vmax=high,
             s=70,
@@ -76,95 +109,43 @@ def objective_figure(rows: Sequence[Row], axes: tuple[str, str], metric: str) ->
             linewidths=0.6,
             zorder=3,
         )
+        if open_points.any():
+            shade = (score[open_points] - low) / ((high - low) or 1.0)
+            ax.scatter(
+                x[open_points],
+                y[open_points],
+                s=70,
+                marker=marker,
+                facecolors="white",
+                edgecolors=colours(shade),
+                linewidths=2.0,
+                zorder=3,
+            )
     ax.set_xlim(_widened(x))
     ax.set_ylim(_widened(y))
     if not finite.all():
         ax.scatter(x[~finite], y[~finite], c="grey", marker="x", zorder=3)
-    if finite.any() and drawn is not None:
-        best = int(np.nanargmax(np.where(finite, score, np.nan)))
+    if whole.any():
+        best = int(np.nanargmax(np.where(whole, score, np.nan)))
         _mark_best(ax, x, y, best, _mean_std(usable[best], metric))
-        if high > low:
-            figure.colorbar(drawn, ax=ax, label=f"{_metric_name(metric)}, mean over seeds")
     keys = [_key(group, m) for group, m in zip(groups, _MARKERS, strict=False)] if split else []
+    keys += [_key("pruned", "o", hollow=True)] if (finite & hollow).any() else []
     keys += [] if finite.all() else [_key("failed", "x")]
     if keys:
         title = SYMBOLS.get(split, split) if split else None
         ax.legend(handles=keys, title=title, fontsize=8, title_fontsize=8, loc="best")
-    ax.set_title(f"{_metric_name(metric)} of {_count(rows)}", loc="left", fontsize=11)
-    return figure
+    return low, high, drawn
 
 
-def setting_importance(rows: Sequence[Row], metric: str, seed: int) -> dict[str, float]:
-    """Share of the objective's variance each setting explains (fANOVA; sums to 1), largest first.
-
-    Empty with fewer than ``FEWEST_FOR_IMPORTANCE`` finite trials, or where nothing varies.
-    """
-    usable = [row for row in rows if math.isfinite(float(row.get(metric, math.nan)))]
-    names = sorted({name for row in usable for name in row if "." in name})
-    shared = [name for name in names if all(name in row for row in usable)]
-    values = {float(row[metric]) for row in usable}
-    if len(usable) < FEWEST_FOR_IMPORTANCE or len(values) < 2:
-        return {}
-    import optuna
-    from optuna.distributions import (
-        BaseDistribution,
-        CategoricalDistribution,
-        FloatDistribution,
-    )
-
-    ranges: dict[str, BaseDistribution] = {}
-    for name in shared:
-        column = [row[name] for row in usable]
-        if len(set(column)) < 2:
-            continue
-        if all(isinstance(v, int | float) and not isinstance(v, bool) for v in column):
-            ranges[name] = FloatDistribution(float(min(column)), float(max(column)))
-        else:
-            ranges[name] = CategoricalDistribution(tuple(sorted({str(v) for v in column})))
-    if not ranges:
-        return {}
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        study = optuna.create_study(direction="maximize")
-        for row in usable:
-            plain = {
-                name: float(row[name]) if isinstance(kind, FloatDistribution) else str(row[name])
-                for name, kind in ranges.items()
-            }
-            study.add_trial(
-                optuna.trial.create_trial(
-                    params=plain, distributions=ranges, value=float(row[metric])
-                )
-            )
-        # named and seeded: Optuna's default evaluator changes between versions
-        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is experimental
-            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    finally:
-        optuna.logging.set_verbosity(verbosity)
-    return {name: float(found[name]) for name in sorted(found, key=lambda name: -found[name])}
-
-
-def importance_figure(rows: Sequence[Row], metric: str, seed: int) -> Figure:
-    """Bars of :func:`setting_importance`."""
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    ax = figure.subplots()
-    found = setting_importance(rows, metric, seed)
-    if not found:
-        return _empty(figure, ax, f"{_count(rows)}: too few, or too alike, to tell settings apart")
-    names = [SYMBOLS.get(name, name) for name in found]
-    bars = ax.barh(names, list(found.values()), color="#3b6e8f")
-    ax.bar_label(bars, [f"{value:.0%}" for value in found.values()], padding=3, fontsize=9)
-    ax.invert_yaxis()
-    ax.set_xlim(0, max(found.values()) * 1.15)
-    ax.set_xlabel("share of the objective's variance (fANOVA)")
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.set_title(
-        f"What {_metric_name(metric)} depended on, {_count(rows)}", loc="left", fontsize=11
-    )
-    return figure
+def _other_pairs(rows: Sequence[Row], axes: tuple[str, str]) -> list[tuple[str, str]]:
+    """Every other pair of settings that vary, at most five: with the first they fill a page."""
+    names = [
+        name
+        for name in dict.fromkeys(name for row in rows for name in row if "." in name)
+        if len({str(row.get(name)) for row in rows}) > 1
+    ]
+    pairs = [pair for pair in combinations(names, 2) if set(pair) != set(axes)]
+    return pairs[:5]
 
 
 def _positions(ax: Axes, rows: Sequence[Row], name: str, side: str) -> np.ndarray:
@@ -230,11 +211,13 @@ def _mark_best(ax: Axes, x: np.ndarray, y: np.ndarray, best: int, text: str) -> 
     )
 
 
-def _key(label: str, marker: str) -> Line2D:
-    return Line2D([], [], color="dimgrey", marker=marker, linestyle="none", label=label)
+def _key(label: str, marker: str, *, hollow: bool = False) -> Line2D:
+    fill = "white" if hollow else "dimgrey"
+    return Line2D([], [], color="dimgrey", mfc=fill, marker=marker, linestyle="none", label=label)
 
 
-def _count(rows: Sequence[Row]) -> str:
+def count_text(rows: Sequence[Row]) -> str:
+    """``1 trial``, ``12 trials``."""
     return "1 trial" if len(rows) == 1 else f"{len(rows)} trials"
 
 
@@ -244,12 +227,7 @@ def _mean_std(row: Row, metric: str) -> str:
     return text if math.isnan(std) else f"{text} ± {100 * std:.1f}"
 
 
-def _metric_name(metric: str) -> str:
+def metric_name(metric: str) -> str:
+    """``AP50`` for ``ap50_mean``."""
     name = metric.removesuffix("_mean")
     return METRICS.get(name, name)
-
-
-def _empty(figure: Figure, ax: Axes, text: str) -> Figure:
-    ax.set_axis_off()
-    ax.text(0.5, 0.5, text, ha="center", va="center", transform=ax.transAxes)
-    return figure

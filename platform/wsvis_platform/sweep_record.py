@@ -22,13 +22,14 @@ from wsvis.pipeline import BY_NAME
 from wsvis.stage_keys import needed
 from wsvis.types import Dataset
 from wsvis_platform.curves import training_curves
+from wsvis_platform.importance_figure import importance_figure
 from wsvis_platform.measure import Measurement
 from wsvis_platform.options import RunOptions, SweepOptions
 from wsvis_platform.pictures import chosen_frames, setting_strips
 from wsvis_platform.stopping import exit_status, not_cut_short
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial
-from wsvis_platform.sweep_figures import importance_figure, objective_figure
+from wsvis_platform.sweep_figures import objective_figure
 from wsvis_platform.tracking import Tracker
 
 Row = tuple[str, str, Measurement, Measurement | None]
@@ -131,17 +132,22 @@ class SweepRecord:
         summary: dict[str, float] = {f"best_{k}": v for k, v in best[2].summary().items()}
         if best[3] is not None:
             summary.update({f"best_held_out_{k}": v for k, v in best[3].summary().items()})
-        # a pruned trial's mean is over fewer seeds: it has no place among the others
-        points = [t for t in trials if t.measurement is not None and not t.pruned]
+        points = [t for t in trials if t.measurement is not None]
         rest = list(files)
         if points:
             seed = self.options.sampler_seed if isinstance(self.options, SweepOptions) else 0
-            table = [{**t.measurement.overrides, **t.measurement.summary()} for t in points]  # pyright: ignore
+            table = [
+                {**t.measurement.overrides, **t.measurement.summary(), "pruned": t.pruned}
+                for t in points
+                if t.measurement
+            ]
+            # a pruned trial's mean is over fewer seeds: it is drawn, and weighs nothing
+            whole = [row for row in table if not row["pruned"]]
             for name, figure in (
                 ("objective.png", objective_figure(table, axes, f"{metric}_mean")),
                 (
                     "importance.png",
-                    importance_figure(table, f"{metric}_mean", seed),
+                    importance_figure(whole, f"{metric}_mean", seed),
                 ),
             ):
                 figure.savefig(self.folder / name, dpi=110)

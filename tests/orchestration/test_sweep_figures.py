@@ -11,7 +11,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from wsvis_platform.sweep_figures import importance_figure, objective_figure, setting_importance
+from wsvis_platform.importance_figure import importance_figure, setting_importance
+from wsvis_platform.sweep_figures import objective_figure
 
 AXES = ("fcam.amplification", "fcam.percentile")
 
@@ -114,4 +115,26 @@ def test_importance_says_nothing_where_nothing_can_be_said():
     assert setting_importance(nothing_varies, "ap50_mean", 0) == {}
     unfinished = many(6) + [row(2, 0.8, math.nan)] * 10
     assert setting_importance(unfinished, "ap50_mean", 0) == {}
-    assert "7 trials: too few" in texts(importance_figure(many(7), "ap50_mean", 0))
+    few = importance_figure(many(7), "ap50_mean", 0)
+    assert few.get_suptitle().startswith("7 trials: too few")
+    assert len(few.axes) == 3  # the objective over each of the three settings
+    assert all(len(ax.lines[0].get_xdata()) == 7 for ax in few.axes)
+
+
+def test_every_pair_of_settings_that_vary_has_a_panel():
+    figure = objective_figure(many(12), AXES, "ap50_mean")
+    labels = {(ax.get_xlabel(), ax.get_ylabel()) for ax in figure.axes if ax.get_xlabel()}
+    assert ("A, amplification", "T, flow percentile") in labels
+    assert ("A, amplification", "camera compensation") in labels
+    assert len(labels) == 3
+
+
+def test_pruned_trials_are_hollow_and_never_best():
+    rows = [row(2, 0.8, 0.1), {**row(3, 0.9, 0.9), "pruned": True}]
+    figure = objective_figure(rows, AXES, "ap50_mean")
+    assert "best 10.0" in texts(figure)
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["pruned"]
+    hollow = figure.axes[0].collections[1]
+    assert np.asarray(hollow.get_facecolor())[0].tolist() == [1, 1, 1, 1]
