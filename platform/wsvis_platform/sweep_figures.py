@@ -117,7 +117,7 @@ def _panel(
                 s=70,
                 marker=marker,
                 facecolors="white",
-                edgecolors=colours(shade),
+                edgecolors=list(colours(shade)),
                 linewidths=2.0,
                 zorder=3,
             )
