@@ -20,7 +20,7 @@ CODED = $(subst ?,%3F,$(subst %,%25,$(DATABASE)))
 DATABASE_URI = $(if $(findstring %,$(CODED)),sqlite+pysqlite,sqlite):///$(CODED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run sweep test test-faults lint ui bench clean
+.PHONY: help install run sweep test test-faults test-wheel lint ui bench clean
 
 help:
 	@echo "make install  the project and its tools into .venv"
@@ -28,6 +28,7 @@ help:
 	@echo "make sweep    the sweep over A and T on the embedded data (ARGS=... go to the script)"
 	@echo "make test     all tests (ARGS=... go to pytest)"
 	@echo "make test-faults  the fault matrix: kills, stops, full disk, against an undisturbed sweep (an hour)"
+	@echo "make test-wheel   a wheel in an empty environment does wsvis run"
 	@echo "make lint     ruff and pyright"
 	@echo "make ui       browse the runs under OUTPUT ($(OUTPUT)) at http://127.0.0.1:$(PORT)"
 	@echo "make bench    benchmarks"
@@ -58,6 +59,22 @@ test: install
 
 test-faults: install
 	$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
+
+# A wheel, installed into an empty environment, must do what the checkout does.
+test-wheel: install
+	@set -eu; place=$$(mktemp -d); trap 'rm -rf "$$place"' EXIT; \
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$$place" .; \
+	$(BIN)/python -m venv "$$place/venv"; \
+	echo "installing the wheel into an empty environment (a few minutes) ..."; \
+	"$$place/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt "$$place"/*.whl; \
+	cd "$$place"; \
+	venv/bin/wsvis --version; \
+	venv/bin/wsvis experiment sweep_fcam --help > /dev/null; \
+	venv/bin/wsvis data synth clips --as-videos --videos 2; \
+	venv/bin/wsvis run --preset clips-standin --classifier.epochs 1 --stop-after masks \
+		--videos clips --out out; \
+	test -s out/report.html; test -s out/results.json; echo "the wheel works"
 
 lint: install
 	$(BIN)/ruff check .

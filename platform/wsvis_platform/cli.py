@@ -42,11 +42,12 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str, str]] = {
     ("export",): ("export_command", "export", "tracks for COCO, DAVIS, CVAT, the server, ..."),
     ("track",): ("track_commands", "track", "frame predictions to tracks"),
     ("predict",): ("predict_commands", "predict", "objects in your own videos, by a detector"),
+    ("experiment",): ("experiment_command", "experiment", "sweeps and tables, by their names"),
     ("doctor",): ("doctor_command", "doctor", "what this machine has, and what it lacks"),
     ("store", "retry"): ("store_commands", "store_retry", "try videos again that were set aside"),
 }
 """Words -> module, function, one line of help."""
-WITH_SETTINGS = frozenset({("run",)})
+WITH_SETTINGS = frozenset({("run",), ("experiment",)})
 """Those that take every setting by its dotted name: they read their arguments themselves."""
 
 

@@ -41,7 +41,7 @@ def experiment(arguments: Sequence[str]) -> None:
 def experiments() -> dict[str, Path]:
     """Name -> script, of every experiment that is here."""
     folder = _INSTALLED if _INSTALLED.is_dir() else _CHECKOUT
-    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+    return {path.stem: path for path in sorted(folder.glob("*.py")) if path.stem != "presets"}
 
 
 def _first_line(script: Path) -> str:
