@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsvis.errors import InputError
+from wsvis.errors import InputError, one_line
 from wsvis_platform.ray_folder import ray_folder
 from wsvis_platform.ray_process import (
     DEFAULTS,
+    check_auth_mode,
     environment,
     loopback_only,
     stderr_to,
@@ -58,8 +59,9 @@ def start_ray(
 
     Without an address Ray starts on this machine: every port on 127.0.0.1, no dashboard, a token of
     its own, files in a private folder that is removed at the end (and kept, named in the error's
-    notes, when the block fails for a reason other than bad input). With one it joins that cluster
-    and leaves it running. Where Ray is started already, it is used and left as it is.
+    notes, when the block fails for a reason other than bad input). RAY_ADDRESS does not change
+    that: only the argument joins a cluster. With one it joins that cluster and leaves it running.
+    Where Ray is started already, it is used and left as it is.
 
     Args:
         address: ``host:port`` of a running cluster's head, or ``auto`` on a machine of it.
@@ -70,6 +72,7 @@ def start_ray(
     Raises:
         InputError: the cluster cannot be reached or refuses; one line.
     """
+    check_auth_mode()
     import ray
 
     for name, value in DEFAULTS.items():
@@ -101,17 +104,24 @@ def _local(num_cpus: int | None, num_gpus: int | None, log_to_driver: bool) -> I
         environment(PYTHONPATH=worker_path(os.environ)),
     ):
         try:
-            with signals_stay_ours():
-                ray.init(
-                    address="local",
-                    num_cpus=num_cpus,
-                    num_gpus=num_gpus,
-                    include_dashboard=False,
-                    object_store_memory=object_store_bytes(),
-                    log_to_driver=log_to_driver,
-                    logging_level=logging.ERROR,
-                    _temp_dir=str(folder),
-                )
+            try:
+                with signals_stay_ours():
+                    ray.init(
+                        address="local",
+                        num_cpus=num_cpus,
+                        num_gpus=num_gpus,
+                        include_dashboard=False,
+                        object_store_memory=object_store_bytes(),
+                        log_to_driver=log_to_driver,
+                        logging_level=logging.ERROR,
+                        _temp_dir=str(folder),
+                    )
+            except Exception as error:
+                # Ray waits 30 s for its own processes, which a machine full of work may not keep
+                raise InputError(
+                    f"Ray cannot be started on this machine ({one_line(str(error), 250)}); see "
+                    "whether memory, processes and processors are free, and run the same again"
+                ) from error
             yield
         finally:
             ray.shutdown()
@@ -122,7 +132,7 @@ def _joined(address: str, log_to_driver: bool) -> Iterator[None]:
     import ray
 
     _check_address(address)
-    if os.environ.get("RAY_AUTH_MODE", "token") == "token" and not token_known():
+    if os.environ.get("RAY_AUTH_MODE", "token").lower() == "token" and not token_known():
         raise InputError(
             f"--address {address}: no token to join with; copy the cluster's ~/.ray/auth_token to "
             "this machine or name its copy in RAY_AUTH_TOKEN_PATH"

@@ -14,6 +14,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from wsvis.errors import InputError, one_line
+from wsvis_platform.standard_streams import (
+    drop_stdout,
+    patient_console,
+    prepare_streams,
+    stdout_gone,
+)
 from wsvis_platform.stopping import STOPPED, exit_status, listen_for_signals, raise_if_stopped
 
 if TYPE_CHECKING:
@@ -30,12 +36,17 @@ def run_command(main: Callable[[], object]) -> NoReturn:
     """
     listen_for_signals()
     try:
+        prepare_streams()
         main()
+        sys.stdout.flush()
     except BaseException as error:
         # whatever a library made of the exception on its way
         if exit_status() or isinstance(error, KeyboardInterrupt):
             print(STOPPED, file=sys.stderr)
             sys.exit(exit_status() or 130)
+        if isinstance(error, BrokenPipeError) and stdout_gone():
+            drop_stdout()
+            sys.exit(141)  # what a shell says of a program that the end of its reader ended
         if not isinstance(error, InputError):
             raise
         # raised in a Ray task it arrives wrapped in the task's traceback: show the cause alone
@@ -50,9 +61,7 @@ class Screen:
 
     def __init__(self, file: IO[str] | None = None, every: float = 10.0) -> None:
         """``file``: stdout by default. ``every``: seconds between plain progress lines."""
-        from rich.console import Console
-
-        self.console = Console(file=file, highlight=False, markup=False, emoji=False)
+        self.console = patient_console(file)
         self.live = self.console.is_interactive
         if not self.console.is_terminal:
             self.console.width = _PLAIN_WIDTH

@@ -16,9 +16,10 @@ class MachineOptions:
     """On which machines a run works; none of it changes a result."""
 
     tracking_uri: str = ""
-    """MLflow server; empty: sqlite in the output folder."""
+    """MLflow server; empty: sqlite in the output folder, whatever MLFLOW_TRACKING_URI says."""
     address: str = ""
-    """Ray cluster to join; empty: start Ray on this machine only, bound to 127.0.0.1."""
+    """Ray cluster to join; empty: start Ray on this machine only, bound to 127.0.0.1, whatever
+    RAY_ADDRESS says."""
     workers: int = 0
     """Parallel workers; 0 = one per CPU."""
     gpus: str = "auto"

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from wsvis.errors import InputError
+
 DEFAULTS = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a killed sweep forgets no more than its last second
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow records trials; no CSV and JSON beside it
@@ -20,6 +22,9 @@ DEFAULTS = {
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
 }
 """Defaults for Ray's own switches; what the user has set stays."""
+
+
+_AUTH_MODES = ("token", "disabled", "k8s")
 
 
 @contextlib.contextmanager
@@ -71,8 +76,28 @@ def stderr_to(file: int) -> Iterator[None]:
 
 def token_known() -> bool:
     """Whether Ray would find a token, in its environment variables or in ~/.ray."""
-    file = os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token"
-    return bool(os.environ.get("RAY_AUTH_TOKEN")) or Path(file).is_file()
+    if os.environ.get("RAY_AUTH_TOKEN"):
+        return True
+    try:
+        given = os.environ.get("RAY_AUTH_TOKEN_PATH")
+        file = Path(given) if given else Path.home() / ".ray" / "auth_token"
+        return bool(file.read_text(encoding="utf-8").strip())
+    except (OSError, RuntimeError, ValueError):
+        return False  # no home, one that belongs to somebody else, no such file, no text
+
+
+def check_auth_mode() -> None:
+    """Refuse a RAY_AUTH_MODE that Ray does not know: it would do without tokens, and not say so.
+
+    Raises:
+        InputError: one line.
+    """
+    mode = os.environ.get("RAY_AUTH_MODE")
+    if mode is not None and mode.lower() not in _AUTH_MODES:
+        raise InputError(
+            f"RAY_AUTH_MODE is {mode!r} in the environment; Ray knows {', '.join(_AUTH_MODES)}: "
+            "unset it to use a token"
+        )
 
 
 def use_token() -> None:

@@ -14,6 +14,7 @@ import pytest
 from wsvis.errors import InputError
 from wsvis_platform.cluster import object_store_bytes, package_folders, start_ray, worker_path
 from wsvis_platform.doctor import preflight
+from wsvis_platform.ray_process import token_known
 
 PATHS = [folder for folder in sys.path if folder]
 
@@ -133,6 +134,89 @@ print(os.environ["RAY_AUTH_MODE"], Path.home().joinpath(".ray").exists())
         "{'127.0.0.1'}",
         "token False",
     ]
+
+
+@pytest.mark.parametrize("mode", ["foo", "", "tokens"])
+def test_a_mistyped_auth_mode_is_one_line_and_not_no_token(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    with pytest.raises(InputError, match=f"RAY_AUTH_MODE is '{mode}'.*unset it"), start_ray():
+        pass
+
+
+def test_a_ray_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch):
+    import ray
+
+    def late(**settings: object) -> None:
+        raise Exception("The current node timed out during startup.\nThis could happen")
+
+    monkeypatch.setattr(ray, "init", late)
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a" * 64)
+    line = (
+        r"^Ray cannot be started on this machine \(The current node timed out during startup. This"
+    )
+    with pytest.raises(InputError, match=line), start_ray():
+        pass
+
+
+@pytest.mark.parametrize("home", [None, "/dev/null", "unreadable"])
+def test_without_a_home_that_can_be_read_there_is_no_token_to_find(
+    home: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    if home is None:
+        monkeypatch.setattr(Path, "home", lambda: Path("~nobody-has-this-name").expanduser())
+    elif home == "unreadable":  # root may read all: what others see is put in
+        monkeypatch.setattr(Path, "read_text", refused)
+    else:
+        monkeypatch.setenv("HOME", home)
+    assert not token_known()
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "a" * 64)
+    assert token_known()
+
+
+def refused(*arguments: object, **more: object) -> str:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_an_empty_token_file_holds_no_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "token"))
+    (tmp_path / "token").write_text("\n")
+    assert not token_known()
+    (tmp_path / "token").write_text("a" * 64)
+    assert token_known()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_what_the_environment_says_of_other_clusters_and_places_does_not_matter(tmp_path: Path):
+    code = """
+from wsvis_platform.cluster import start_ray
+from wsvis_platform.console import Screen, run_command
+def main():
+    import ray
+    @ray.remote
+    def twice(n): return 2 * n
+    with Screen() as screen, start_ray(num_cpus=1) as cluster:
+        assert ray.get_runtime_context().gcs_address.startswith("127.0.0.1:")
+        screen.line(f"{cluster.line()} \\u00b1 {ray.get(twice.remote(3))}")
+run_command(main)
+"""
+    done = run_alone(
+        code,
+        HOME="/dev/null",
+        TMPDIR=str(tmp_path / "none"),
+        RAY_ADDRESS="192.0.2.1:6379",  # an address that nobody has
+        PYTHONIOENCODING="ascii",
+        PYTHONUTF8="0",
+        PYTHONCOERCECLOCALE="0",
+        LC_ALL="C",
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "Ray on this machine: 1 node, 1 CPUs, 0 GPUs +- 6\n"
 
 
 @pytest.mark.ray
