@@ -80,7 +80,7 @@ def patient_console(file: IO[str] | None) -> Console:
     return PatientConsole(file=file, highlight=False, markup=False, emoji=False)
 
 
-def _plain(error: UnicodeError) -> tuple[str, int]:
+def _plain(error: UnicodeError) -> tuple[str | bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     letter = error.object[error.start]
