@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_arrays
+from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save as save_arrays
 
+from wsvis.low_precision import widened
 from wsvis.types import FrameInstances
 
 MAX_HEADER_BYTES = 100_000_000
 """The safetensors format's own bound on its header."""
+
+_KINDS = {"BOOL": "?", "C64": "<c8"} | {
+    f"{letter.upper()}{8 * size}": f"<{letter}{size}"
+    for letter, sizes in (("f", (2, 4, 8)), ("i", (1, 2, 4, 8)), ("u", (1, 2, 4, 8)))
+    for size in sizes
+}
+"""The format's names of NumPy's types."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ def to_bytes(payload: Payload) -> bytes:
 
 
 def from_bytes(content: bytes) -> Payload:
-    """The payload in a file's bytes.
+    """The payload in a file's bytes; numbers of types that NumPy lacks come as float32.
 
     Raises:
         ValueError: the bytes are not a payload.
@@ -55,14 +63,27 @@ def from_bytes(content: bytes) -> Payload:
     if header_length > min(MAX_HEADER_BYTES, len(content) - 8):
         raise ValueError("the safetensors header is longer than the file")
     try:
+        arrays = {name: _array(name, part) for name, part in deserialize(content)}
         header = json.loads(content[8 : 8 + header_length])
         data = json.loads(header.get("__metadata__", {}).get("data", "{}"))
-        arrays = load_arrays(content)
-    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"not a safetensors file ({error})") from None
+    except RecursionError:
+        raise ValueError("its plain data is nested too deeply") from None
     if not isinstance(data, dict):
         raise ValueError("its plain data has no names")
     return Payload(arrays, data)
+
+
+def _array(name: str, part: Mapping[str, Any]) -> np.ndarray:
+    """An array of a safetensors file, whose sizes the format's own reader has checked."""
+    kind, content = part["dtype"], part["data"]
+    flat = widened(kind, content)
+    if flat is None:
+        if kind not in _KINDS:
+            raise ValueError(f"{name} is of the type {kind}; convert it to float32")
+        flat = np.frombuffer(content, dtype=_KINDS[kind])
+    return flat.reshape(part["shape"])
 
 
 def instances_to_payload(frames: list[FrameInstances]) -> Payload:

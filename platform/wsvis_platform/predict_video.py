@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,8 +27,8 @@ from wsvis.errors import InputError
 from wsvis.flow.codec import decode_flow, encode_flow
 from wsvis.flow.field import regrid_flow
 from wsvis.flow.provider import FlowProvider, prepare_frames
-from wsvis.payload import from_bytes
 from wsvis.types import FrameInstances, Video, VideoFile
+from wsvis.weights_input import read_payload
 
 CHUNK = 8
 """Frames in memory at a time."""
@@ -53,12 +52,7 @@ def read_detector(path: str) -> TrainedDetector:
     Raises:
         InputError: the file is absent, unreadable, or holds something else; one line.
     """
-    try:
-        payload = from_bytes(Path(path).read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except ValueError as error:
-        raise InputError(f"{path}: is no trained detector ({error}); give another file") from None
+    payload = read_payload(path, "there is no such file; give a detector that was trained")
     model = detector_from_payload(payload, path)
     count, names = payload.data["classes"], payload.data.get("class_names")
     if not isinstance(names, list) or len(names) != count:

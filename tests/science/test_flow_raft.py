@@ -90,9 +90,9 @@ def test_unreadable_files_are_refused(tmp_path):
     assert "is not there" in refused("raft-small", tmp_path / "absent.pth")
     for name in ("cut.pth", "cut.safetensors"):
         (tmp_path / name).write_bytes(b"PK\x03\x04 not weights")
-        assert "cannot be read" in refused("raft-small", tmp_path / name)
+        assert "again" in refused("raft-small", tmp_path / name)
     torch.save([torch.zeros(1)], tmp_path / "list.pth")
-    assert "no state_dict" in refused("raft-small", tmp_path / "list.pth")
+    assert "no state dict" in refused("raft-small", tmp_path / "list.pth")
 
 
 class Payload:

@@ -161,7 +161,7 @@ BAD_TRUTH = [
     (change("videos", height=1 << 20, width=1 << 20), "cannot be"),
     (change("videos", length=3), "video 5: length is 3, but it has 2 file_names"),
     (change("videos", id=True), "a video: id is True"),
-    (change("annotations", areas=["big", None]), "annotation 1: areas must be numbers"),
+    (change("annotations", areas=["big", None]), "annotation 1: areas must be numbers of pixels"),
     (
         change("annotations", segmentations=[rle(0, height=5), None]),
         r"annotation 1, frame 0: RLE size \[5, 6\]",
@@ -224,7 +224,7 @@ def test_bad_results_are_one_clear_line(files, content, message):
 
 
 def test_absent_files_are_named(files, tmp_path):
-    with pytest.raises(InputError, match=r"nothing\.json: cannot be read"):
+    with pytest.raises(InputError, match=r"nothing\.json: there is no such file"):
         open_truth(tmp_path / "nothing.json")
 
 

@@ -7,20 +7,18 @@ tensors. Whatever does not fit is refused in one line before the backbone is tou
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from wsvis.cam.backbones import MOBILENET_STAGE_ENDS, STAGES, Backbone
 from wsvis.config_checks import suggestion
 from wsvis.data.atomic import write_bytes
 from wsvis.errors import InputError
-from wsvis.payload import Payload, from_bytes, to_bytes
+from wsvis.payload import Payload, to_bytes
 from wsvis.weights_files import names_a_file
+from wsvis.weights_input import fill_network, read_tensors
 
 STANDIN = Path(__file__).parent.parent / "assets" / "standin_backbone.safetensors"
 """Our stand-in for ImageNet: ``small``, pre-trained on class labels of procedural images."""
@@ -110,31 +108,7 @@ def _torchvision_state(name: str, weights: str) -> Mapping[str, Tensor]:
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
     """All tensors of a file by name."""
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such weights file; check classifier.weights")
-    if path.suffix == ".safetensors":
-        try:
-            arrays = from_bytes(path.read_bytes()).arrays
-        except ValueError as error:
-            raise InputError(f"{path}: {error}; fetch or export the weights again") from None
-        return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError):
-        raise InputError(
-            f"{path}: not a file of tensors that torch can read safely; export its state dict as "
-            f"safetensors, or fetch it again if it is cut off"
-        ) from None
-    for wrapper in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict):
-        raise InputError(f"{path}: holds no state dict; save model.state_dict() and give that")
-    return {
-        str(name).removeprefix("module."): value
-        for name, value in state.items()
-        if isinstance(value, Tensor)
-    }
+    return read_tensors(path, "there is no such weights file; check classifier.weights")
 
 
 def _to_our_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -180,7 +154,7 @@ def _fill(backbone: Backbone, state: Mapping[str, Tensor], source: str) -> None:
                 f"{source}: {name} is {list(state[name].shape)} where {backbone.name} has "
                 f"{list(wanted[name].shape)}; give weights of the standard width"
             )
-    backbone.load_state_dict({**wanted, **{name: state[name] for name in needed}})
+    fill_network(backbone, {**wanted, **{name: state[name] for name in needed}}, source)
 
 
 def _misfit(source: str, held: str, name: str, missing: list[str]) -> InputError:

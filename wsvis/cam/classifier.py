@@ -21,7 +21,8 @@ from wsvis.cam.imagenet_head import ImagenetHead, strongest_logit
 from wsvis.cam.pooling import average_pooling, log_sum_exp_pooling
 from wsvis.data.atomic import write_bytes
 from wsvis.errors import InputError
-from wsvis.payload import Payload, from_bytes, to_bytes
+from wsvis.payload import Payload, to_bytes
+from wsvis.weights_input import read_payload, size_of_network
 
 MEAN_STD = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -170,14 +171,14 @@ def classifier_from_payload(payload: Payload) -> Classifier:
             imagenet = ImagenetHead(*rows, data["imagenet"])
         model = Classifier(
             build_backbone(data["backbone"], stride_two_padding=data["stride_two_padding"]),
-            data["classes"],
+            size_of_network(data, "classes"),
             pooling=data["pooling"],
             lse_sharpness=data["lse_sharpness"],
             normalisation=data["normalisation"],
             imagenet=imagenet,
         )
         model.load_state_dict(tensors)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f"this classifier is incomplete ({str(error).splitlines()[0]})") from None
     return model.eval()
 
@@ -193,8 +194,8 @@ def load_classifier(path: str | Path) -> Classifier:
     Raises:
         InputError: no such file, or not a classifier of ours.
     """
+    payload = read_payload(path, "there is no such file; give one that save_classifier wrote")
     try:
-        return classifier_from_payload(from_bytes(Path(path).read_bytes()))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{path}: {reason}; give a file that save_classifier wrote") from None
+        return classifier_from_payload(payload)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; give a file that save_classifier wrote") from None

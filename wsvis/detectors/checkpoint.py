@@ -16,6 +16,7 @@ from wsvis.detectors.build import build_detector
 from wsvis.errors import InputError
 from wsvis.payload import Payload
 from wsvis.training_state import array_of, restore_training, tensors_of, training_state
+from wsvis.weights_input import size_of_network
 
 MODEL, TRAINING = "detector", "detector training"
 
@@ -36,13 +37,11 @@ def detector_from_payload(payload: Payload, source: str = "detector") -> nn.Modu
     if data.get("kind") != MODEL:
         raise InputError(f"{source}: holds {data.get('kind', 'no network')!r}, not a detector")
     texts = ("backend", "backbone", "normalisation", "stride_two_padding")
-    if not all(isinstance(data.get(name), str) for name in texts) or not isinstance(
-        data.get("classes"), int
-    ):
+    if not all(isinstance(data.get(name), str) for name in texts):
         raise InputError(f"{source}: does not say which detector it is; train again")
     try:
         model = build_detector(
-            data["classes"],
+            size_of_network(data, "classes"),
             backend=data["backend"],
             backbone=data["backbone"],
             normalisation=data["normalisation"],

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from wsvis.errors import InputError
+from wsvis.evaluation.entry_members import check_score, whole_number
 from wsvis.evaluation.frame_ap import FrameTruth
 from wsvis.evaluation.json_elements import elements, reread
 from wsvis.evaluation.rle_sums import checked_areas
 from wsvis.evaluation.tracks import track_areas
-from wsvis.evaluation.vis_results import check_score
 from wsvis.evaluation.vis_truth import (
     Place,
     VideoEntry,
@@ -28,7 +28,6 @@ from wsvis.evaluation.vis_truth import (
     load_truth,
     segmentation_of,
     track_summary,
-    whole_number,
 )
 from wsvis.types import FrameInstances, Rle
 

@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 from wsvis.errors import InputError
+from wsvis.evaluation.entry_members import check_score
 from wsvis.evaluation.json_elements import elements
-from wsvis.evaluation.vis_results import check_score
 from wsvis.evaluation.vis_truth import track_summary
 
 NAME = "results.json"

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from wsvis.errors import InputError
+from wsvis.evaluation.entry_members import check_score
 from wsvis.evaluation.json_elements import elements, reread
 from wsvis.evaluation.tracks import FoundTrack, VideoTracks
 from wsvis.evaluation.vis_truth import (
@@ -61,13 +59,6 @@ def load_video(
     return VideoTracks(
         video.id, video.height, video.width, video.length, load_truth(truth, video), found
     )
-
-
-def check_score(where: str, entry: Mapping[str, Any]) -> None:
-    """Refuse a score that is no finite number."""
-    score = entry.get("score")
-    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-        raise InputError(f"{where}: score is {score!r}; it must be a finite number")
 
 
 def _only(truth: VisTruth, video: VideoEntry) -> VisTruth:

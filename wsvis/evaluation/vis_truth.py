@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from wsvis.data.outside import is_safe_relative
-from wsvis.errors import InputError
+from wsvis.errors import InputError, shown_value
+from wsvis.evaluation.entry_members import category_name, is_crowd, stated_area, whole_number
 from wsvis.evaluation.json_elements import Element, elements, reread
 from wsvis.evaluation.tracks import TrueTrack
 from wsvis.masks import MAX_PIXELS, checked_rle
 from wsvis.types import Rle
+
+MAX_UNNAMED_FRAMES = 1_000_000
+"""Frames of all videos without file names: a file of 100 bytes may claim any number."""
 
 
 class Place(NamedTuple):
@@ -70,19 +72,33 @@ def open_truth(path: Path, need_annotations: bool = True) -> VisTruth:
     """
     videos: dict[int, VideoEntry] = {}
     categories: dict[int, str] = {}
+    numbers_of_names: dict[str, int] = {}
+    unnamed = 0
     annotations: dict[int, tuple[Place, int, int, int]] = {}
     members = set()
     for element in elements(path):
         members.add(element.member)
         if element.member == "videos":
-            video = _video(path, element)
+            video, named = _video(path, element)
             _refuse_double(path, "video", video.id, videos)
             videos[video.id] = video
+            unnamed += 0 if named else video.length
+            if unnamed > MAX_UNNAMED_FRAMES:
+                raise InputError(
+                    f"{path}: video {video.id}: its length is {video.length}, without file_names; "
+                    f"more than {MAX_UNNAMED_FRAMES:,} such frames are not believed, name the files"
+                )
         elif element.member == "categories":
             entry = reread(path, [(element.begin, element.end)])[0]
             number = whole_number(f"{path}: a category", entry, "id")
             _refuse_double(path, "category", number, categories)
-            categories[number] = str(entry.get("name", number))
+            categories[number] = category_name(f"{path}: category {number}", entry)
+            other = numbers_of_names.setdefault(categories[number], number)
+            if other != number:  # their results could not be told apart
+                raise InputError(
+                    f"{path}: categories {other} and {number} are both called "
+                    f"{shown_value(categories[number])}; make the names unique"
+                )
         elif element.member == "annotations":
             number = whole_number(f"{path}: an annotation", element.value, "id")
             _refuse_double(path, "annotation", number, annotations)
@@ -115,8 +131,8 @@ def load_truth(truth: VisTruth, video: VideoEntry) -> list[TrueTrack]:
             for t, mask in enumerate(entry["segmentations"])
         ]
         label = truth.labels[entry["category_id"]]
-        crowd = bool(entry.get("iscrowd", 0))
-        tracks.append(TrueTrack(label, masks, crowd, _stated_area(entry, where), where))
+        crowd, area = is_crowd(where, entry), stated_area(where, entry)
+        tracks.append(TrueTrack(label, masks, crowd, area, where))
     return tracks
 
 
@@ -139,11 +155,11 @@ def frame_paths(truth: VisTruth, video: VideoEntry, folder: Path) -> list[Path]:
 
 def segmentation_of(mask: Any, video: VideoEntry, where: str) -> Rle | None:
     """Compressed RLE of the right size, or ``None``; polygons and plain runs are converted."""
-    if not mask:
+    if mask is None or mask == []:
         return None
     compressed = isinstance(mask, dict) and isinstance(mask.get("counts"), str)
     if compressed and mask.get("size") == [video.height, video.width]:
-        return {"size": mask["size"], "counts": mask["counts"]}
+        return {"size": [video.height, video.width], "counts": mask["counts"]}
     return checked_rle(mask, video.height, video.width, where)
 
 
@@ -177,22 +193,15 @@ def check_track(
         )
 
 
-def whole_number(where: str, entry: Any, name: str) -> int:
-    """A member that must be a whole number."""
-    if not isinstance(entry, dict):
-        raise InputError(f"{where}: is no object with named members; export it again")
-    value = entry.get(name)
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InputError(f"{where}: {name} is {value!r}; it must be a whole number")
-    return value
-
-
-def _video(path: Path, element: Element) -> VideoEntry:
+def _video(path: Path, element: Element) -> tuple[VideoEntry, bool]:
+    """A video, and whether its frames have names."""
     entry = reread(path, [(element.begin, element.end)])[0]
     where = f"{path}: video {whole_number(f'{path}: a video', entry, 'id')}"
     height, width = (whole_number(where, entry, name) for name in ("height", "width"))
     files = entry.get("file_names") or []
-    if "length" not in entry and isinstance(files, list):
+    if not isinstance(files, list) or not all(isinstance(file, str) for file in files):
+        raise InputError(f"{where}: file_names must be a list with the name of each frame")
+    if "length" not in entry:
         entry["length"] = len(files)
     length = whole_number(where, entry, "length")
     if min(length, height, width) < 1 or height * width > MAX_PIXELS:
@@ -201,18 +210,7 @@ def _video(path: Path, element: Element) -> VideoEntry:
         raise InputError(f"{where}: length is {length}, but it has {len(files)} file_names")
     name = str(files[0]).split("/")[0] if files else str(entry["id"])
     place = Place(element.begin, element.end, entry["id"])
-    return VideoEntry(entry["id"], height, width, length, name, place)
-
-
-def _stated_area(entry: dict[str, Any], where: str) -> float | None:
-    """Mean of the areas that the file states, frames without the object left out."""
-    areas = entry.get("areas")
-    if areas is None:
-        return None
-    if not isinstance(areas, list) or not all(isinstance(a, int | float) for a in areas if a):
-        raise InputError(f"{where}: areas must be numbers or null, one per frame, or left out")
-    visible = [area for area in areas if area]
-    return float(np.mean(visible)) if visible else 0.0
+    return VideoEntry(entry["id"], height, width, length, name, place), bool(files)
 
 
 def _refuse_double(path: Path, kind: str, number: int, seen: Mapping[int, Any]) -> None:

@@ -5,15 +5,12 @@ P pairs of frames, H W pixels.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import WeightsEnum
@@ -22,6 +19,7 @@ from torchvision.models import optical_flow as raft_models
 from wsvis.config_checks import suggestion
 from wsvis.errors import InputError
 from wsvis.weights_files import names_a_file
+from wsvis.weights_input import fill_network, read_tensors
 
 MULTIPLE, SMALLEST_SIDE = 8, 128
 """Frames are padded to a multiple of 8 and to 128 pixels: the network halves three times, then its
@@ -125,34 +123,20 @@ def _named(name: str, entries: type[WeightsEnum], weights: str) -> Mapping[str, 
 
 def _read_file(path: Path) -> Mapping[str, Tensor]:
     """All tensors of a file by name; nothing in it is run."""
-    if not path.is_file():
-        raise InputError(f"flow.weights: {path} is not there; give the path of a weights file")
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError):
-        raise InputError(
-            f"flow.weights: {path} cannot be read as weights (or holds more than tensors); "
-            f"export the network's state_dict again"
-        ) from None
-    if not isinstance(state, Mapping):
-        raise InputError(f"flow.weights: {path} holds no state_dict; export it again")
-    return state
+        return read_tensors(path, "is not there; give the path of a weights file")
+    except InputError as error:
+        raise InputError(f"flow.weights: {error}") from None
 
 
 def _fill(network: nn.Module, state: Mapping[str, Tensor], name: str, source: str) -> None:
     expected = network.state_dict()
-    # files saved from a data-parallel wrapper carry this prefix
-    given = {str(key).removeprefix("module."): value for key, value in state.items()}
-    strangers = sorted(given.keys() ^ expected.keys()) or sorted(
-        key
-        for key, tensor in expected.items()
-        if not isinstance(given[key], Tensor) or given[key].shape != tensor.shape
+    strangers = sorted(state.keys() ^ expected.keys()) or sorted(
+        key for key, tensor in expected.items() if state[key].shape != tensor.shape
     )
     if strangers:
         raise InputError(
             f"flow.weights: {source} are not weights of {name} ({len(strangers)} tensors differ, "
             f"such as {strangers[0]}); give weights of {name} or change flow.provider"
         )
-    network.load_state_dict(given)
+    fill_network(network, state, f"flow.weights: {source}")

@@ -17,6 +17,7 @@ from wsvis.errors import InputError
 from wsvis.irn.network import Irn
 from wsvis.payload import Payload
 from wsvis.training_state import array_of, restore_training, tensors_of, training_state
+from wsvis.weights_input import size_of_network
 
 MODEL, TRAINING = "irn", "irn training"
 
@@ -39,13 +40,13 @@ def irn_from_payload(payload: Payload, source: str = "flowIRN") -> Irn:
     try:
         model = Irn(
             build_backbone(data["backbone"], stride_two_padding=data["stride_two_padding"]),
-            boundary_channels=data["boundary_channels"],
-            displacement_channels=data["displacement_channels"],
+            boundary_channels=size_of_network(data, "boundary_channels"),
+            displacement_channels=size_of_network(data, "displacement_channels"),
             normalisation=data["normalisation"],
             frozen=data["frozen"],
         )
         model.load_state_dict(tensors_of(payload.arrays))
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{source}: this flowIRN is incomplete ({reason}); train again") from None
     return model.eval()
