@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from wsvis.errors import InputError
+from wsvis.errors import InputError, shown_value
 
 T = TypeVar("T")
+_LONGEST = 200
+"""Characters of a name that are compared: a file may hold megabytes of them."""
+_SHOWN = 1e300
 
 _RANGES: ContextVar[dict[str, tuple[float, float]] | None] = ContextVar("ranges", default=None)
 
@@ -33,10 +35,13 @@ def check_range(name: str, value: Any, low: float, high: float) -> None:
     ranges = _RANGES.get()
     if ranges is not None:
         ranges[name] = (low, high)
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        raise InputError(f"{name} is {value!r}; it must be a number from {low:g} to {high:g}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        said = shown_value(value)
+        raise InputError(f"{name} is {said}; it must be a number from {low:g} to {high:g}")
     if not low <= value <= high:
-        raise InputError(f"{name} is {value:g}; it must lie from {low:g} to {high:g}")
+        # a whole number may be beyond any float
+        said = f"{value:g}" if abs(value) < _SHOWN else shown_value(value)
+        raise InputError(f"{name} is {said}; it must lie from {low:g} to {high:g}")
 
 
 def check_steps(prefix: str, least: int, most: int) -> None:
@@ -61,13 +66,14 @@ def _check_values(kind: type, values: Mapping[str, Any], prefix: str) -> None:
         if typing.get_origin(hints[name]) is typing.Literal:
             choices = typing.get_args(hints[name])
             if value not in choices:
-                raise InputError(f"{prefix}{name} is {value!r}; {suggestion(str(value), choices)}")
+                near = suggestion(shown_value(value).strip("'"), choices)
+                raise InputError(f"{prefix}{name} is {shown_value(value)}; {near}")
 
 
 def suggestion(given: str, choices: Iterable[str]) -> str:
     """'did you mean x?' where something is near, else the list of choices."""
     names = [str(choice) for choice in choices]
-    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(given[:_LONGEST], names, n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(sorted(names))}"
 
 
@@ -92,7 +98,8 @@ def with_overrides(config: T, overrides: Mapping[str, Any]) -> T:
     changes: dict[str, Any] = {}
     for name, value in overrides.items():
         if name not in known:
-            raise InputError(f"no setting is called {name!r}; {suggestion(name, known)}")
+            said = shown_value(name)
+            raise InputError(f"no setting is called {said}; {suggestion(name, known)}")
         changes[name] = _as_type_of(name, known[name], value)
     return _rebuild(config, changes, "")
 
@@ -101,9 +108,12 @@ def _as_type_of(name: str, old: Any, value: Any) -> Any:
     if isinstance(old, tuple) and isinstance(value, list | tuple):
         return tuple(_as_type_of(name, old[0], item) for item in value) if old else tuple(value)
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise InputError(f"{name} is {shown_value(value)}, beyond any float") from None
     if type(old) is not type(value):
-        raise InputError(f"{name} is {value!r}; it must be of type {type(old).__name__}")
+        raise InputError(f"{name} is {shown_value(value)}; it must be of type {type(old).__name__}")
     return value
 
 

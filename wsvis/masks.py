@@ -5,6 +5,7 @@ N, M instances; H, W pixels. Encoded masks are compressed RLE dicts ``{size: [H,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 from pycocotools import mask as _coco_mask
 
-from wsvis.errors import InputError
+from wsvis.errors import InputError, shown_value
 from wsvis.types import Rle
 
 coco_mask: Any = _coco_mask  # its stubs know only one of the forms that it takes and gives
@@ -22,6 +23,8 @@ MAX_DIGITS = 7
 """Base-32 digits of a number in ``counts``: with its sign, MAX_PIXELS needs 6."""
 POLYGON_REACH = 4
 """A polygon may leave the frame by this many times its longer side."""
+MAX_OUTLINE = 1 << 21
+"""Pixels along all polygons of a mask: the rasteriser takes some 100 bytes for each."""
 
 
 def encode_masks(masks: Bool[np.ndarray, "N H W"]) -> list[Rle]:
@@ -131,7 +134,9 @@ def checked_rle(segmentation: Any, height: int, width: int, where: str) -> Rle:
         raise InputError(f"{where}: a segmentation is a list of polygons or {{size, counts}}")
     size, counts = segmentation["size"], segmentation["counts"]
     if not isinstance(size, list | tuple) or list(size) != [height, width]:
-        raise InputError(f"{where}: RLE size {size!r} is not the video's [{height}, {width}]")
+        raise InputError(
+            f"{where}: RLE size {shown_value(size)} is not the video's [{height}, {width}]"
+        )
     if not isinstance(counts, list | str | bytes):
         raise InputError(f"{where}: RLE counts are neither text nor a list; export the mask again")
     try:
@@ -144,10 +149,7 @@ def checked_rle(segmentation: Any, height: int, width: int, where: str) -> Rle:
             f"{height * width}; export the mask again"
         )
     if isinstance(counts, list):
-        encoded = coco_mask.frPyObjects(
-            {"size": [height, width], "counts": runs.tolist()}, height, width
-        )
-        return {"size": [height, width], "counts": encoded["counts"].decode()}
+        return _encoded_runs(runs.tolist(), height, width)
     return {
         "size": [height, width],
         "counts": counts if isinstance(counts, str) else counts.decode(),
@@ -155,28 +157,41 @@ def checked_rle(segmentation: Any, height: int, width: int, where: str) -> Rle:
 
 
 def _whole_numbers(counts: list[Any]) -> np.ndarray:
-    runs = np.asarray(counts if counts else [0])
-    if runs.ndim != 1 or runs.dtype.kind not in "iu":
+    # before NumPy sees them: one long text among a million numbers would make it take terabytes
+    if not all(type(run) is int for run in counts):
         raise ValueError("counts are not a list of whole numbers")
-    if runs.min() < 0:
+    if min(counts, default=0) < 0:
         raise ValueError("counts hold a negative run")
-    if runs.max() > MAX_PIXELS:
+    if max(counts, default=0) > MAX_PIXELS:
         raise ValueError("counts hold a number that is too large")
-    return runs.astype(np.int64)
+    return np.array(counts if counts else [0], dtype=np.int64)
 
 
 def _polygons_to_rle(polygons: list[Any], height: int, width: int, where: str) -> Rle:
     reach = POLYGON_REACH * max(height, width)  # the rasteriser's memory grows with the outline
+    outline = 0.0
     for polygon in polygons:
-        numbers = isinstance(polygon, list) and all(isinstance(x, int | float) for x in polygon)
-        if not numbers or len(polygon) < 6 or len(polygon) % 2 or not np.isfinite(polygon).all():
+        numbers = isinstance(polygon, list) and all(
+            type(x) in (int, float) and abs(x) < math.inf for x in polygon
+        )
+        if not numbers or len(polygon) < 6 or len(polygon) % 2:
             raise InputError(f"{where}: a polygon is a flat list of at least 3 finite x, y pairs")
-        if max(max(polygon), -min(polygon)) > reach:
+        if not -reach <= min(polygon) <= max(polygon) <= reach:
             raise InputError(f"{where}: a polygon lies far outside the frame; export it again")
+        points = np.array(polygon, dtype=np.float64).reshape(-1, 2)
+        outline += float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
+    if outline > MAX_OUTLINE:
+        raise InputError(f"{where}: the outlines are {outline:.3g} pixels long; export them again")
     if not polygons:
-        return encode_masks(np.zeros((1, height, width), dtype=bool))[0]
+        return _encoded_runs([height * width], height, width)
     merged = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
     return {"size": [height, width], "counts": merged["counts"].decode()}
+
+
+def _encoded_runs(runs: list[int], height: int, width: int) -> Rle:
+    plain = {"size": [height, width], "counts": runs}
+    encoded = coco_mask.frPyObjects(plain, height, width)
+    return {"size": [height, width], "counts": encoded["counts"].decode()}
 
 
 def rle_areas(rles: Sequence[Rle]) -> np.ndarray:

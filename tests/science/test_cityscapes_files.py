@@ -105,7 +105,7 @@ BAD_LINES = [
     (("masks/0.png 26 nan",), "line 1: confidence nan is not a finite number"),
     (("masks/0.png 99 0.9",), "line 1: label id 99 is unknown"),
     (("masks/0.png 26 0.9", "masks/0.png 26 0.8"), "line 2: mask 0.png is listed twice"),
-    (("masks/9.png 26 0.9",), "line 1: mask .*9.png is absent"),
+    (("masks/9.png 26 0.9",), "line 1: .*9.png: the mask is absent"),
     (("../gt/x.png 26 0.9",), "line 1: mask ../gt/x.png lies outside"),
     (("/etc/x.png 26 0.9",), "line 1: mask /etc/x.png lies outside"),
     (("masks/small.png 26 0.9",), "line 1: mask small.png is 5x10 pixels, its image 30x10"),

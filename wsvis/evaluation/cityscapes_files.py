@@ -19,15 +19,19 @@ from pycocotools import mask as coco_mask
 
 from wsvis.data.cityscapes import THINGS
 from wsvis.data.indexed_png import read_indexed_png
+from wsvis.data.json_input import decoded_text
+from wsvis.data.regular_file import open_regular, read_regular
 from wsvis.errors import InputError
 from wsvis.evaluation.cityscapes_labels import class_ids
 from wsvis.evaluation.frame_ap import FrameTruth
-from wsvis.masks import MAX_PIXELS, encode_masks
+from wsvis.masks import encode_masks
 from wsvis.types import FrameInstances, Rle
 
 _SUFFIX = "_gtFine_instanceIds.png"
 _FRAME = re.compile(r"(.+?_[0-9]{6}_[0-9]{6}).*")
 _KNOWN_IDS = range(-1, 34)
+MAX_TXT_BYTES = 1 << 26
+"""A line of a result txt has some 100 bytes, and an image a few hundred of them."""
 
 
 def result_pairs(truth: Path, predictions: Path) -> list[tuple[Path, Path]]:
@@ -93,12 +97,7 @@ def read_predictions(txt: Path, root: Path, height: int, width: int) -> FrameIns
         seen.add(path)
         if class_id not in label_of:
             continue
-        mask = _read_mask(path, where)
-        if mask.shape != (height, width):
-            raise InputError(
-                f"{where}: mask {path.name} is {mask.shape[1]}x{mask.shape[0]} pixels, its image "
-                f"{width}x{height}; export it at full size"
-            )
+        mask = _read_mask(path, where, height, width)
         labels.append(label_of[class_id])
         scores.append(score)
         masks += encode_masks(mask[None])
@@ -133,39 +132,45 @@ def _masks_of_values(ids: Int[np.ndarray, "H W"], values: np.ndarray) -> list[Rl
     return masks
 
 
-def _read_mask(path: Path, where: str) -> Bool[np.ndarray, "H W"]:
-    """Where a png is not black, as the official script sees it."""
+def _read_mask(path: Path, where: str, height: int, width: int) -> Bool[np.ndarray, "H W"]:
+    """Where a png is not black, as the official script sees it; its size is checked first."""
     try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(f"{where}: mask {path.name} has more pixels than a mask may have")
+        with (
+            open_regular(path, "the mask is absent; restore the file") as file,
+            Image.open(file, formats=("PNG",)) as image,
+        ):
+            if image.size != (width, height):
+                raise InputError(
+                    f"mask {path.name} is {image.width}x{image.height} pixels, its image "
+                    f"{width}x{height}; export it at full size"
+                )
             return np.asarray(image.convert("L")) != 0
-    except FileNotFoundError:
-        raise InputError(f"{where}: mask {path} is absent; restore the file") from None
-    except (OSError, SyntaxError) as error:
-        raise InputError(f"{where}: mask {path} is no readable png ({error})") from None
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"{where}: mask {path} is no readable png ({error}); export the mask again"
+        ) from None
 
 
 def _lines(txt: Path) -> list[str]:
-    try:
-        return [line for line in txt.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{txt}: cannot be read ({error}); check the file") from None
+    text = decoded_text(txt, read_regular(txt, MAX_TXT_BYTES))
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _parse(where: str, line: str, folder: Path, root: Path) -> tuple[Path, int, float]:
     words = line.split()
     try:
-        name, class_id, score = words[0], int(float(words[1])), float(words[2])
-    except (IndexError, ValueError, OverflowError):
+        name, number, score = words[0], float(words[1]), float(words[2])
+    except (IndexError, ValueError):
         raise InputError(f"{where}: must be: mask png, label id, confidence") from None
     if len(words) != 3:
         raise InputError(f"{where}: has {len(words)} words; names of masks may hold no blank")
     if not math.isfinite(score):
         raise InputError(f"{where}: confidence {words[2]} is not a finite number")
-    if class_id not in _KNOWN_IDS:
-        raise InputError(f"{where}: label id {class_id} is unknown; use ids, not train ids")
-    path = (folder / name).resolve()
+    if number not in _KNOWN_IDS:
+        raise InputError(f"{where}: label id {number:g} is unknown; use ids, not train ids")
+    path = (folder / name.replace("\0", "/")).resolve()  # no name holds a null
     if Path(name).is_absolute() or not path.is_relative_to(root.resolve()):
         raise InputError(f"{where}: mask {name} lies outside {root}; use relative names inside it")
-    return path, class_id, score
+    return path, int(number), score

@@ -120,18 +120,18 @@ def track_iou(
 
     Masks are taken to be sound (``track_areas`` has been called on them).
     """
-    frames = found_areas.shape[1]
-    by_frame = np.zeros((frames, len(found), len(truth)))
+    # frame by frame: memory does not grow with the length of the video
+    shared = np.zeros((len(found), len(truth)))
     here_found, here_truth = found_areas > 0, truth_areas > 0
     for t in np.flatnonzero(here_found.any(axis=0) & here_truth.any(axis=0)).tolist():
         rows, columns = np.flatnonzero(here_found[:, t]), np.flatnonzero(here_truth[:, t])
         mine: list[Any] = [found[d].segmentations[t] for d in rows.tolist()]
         real: list[Any] = [truth[g].segmentations[t] for g in columns.tolist()]
-        by_frame[t, rows[:, None], columns] = coco_mask.iou(mine, real, [0] * len(real))
-    both = found_areas.T[:, :, None] + truth_areas.T[:, None, :]
-    # iou = i / (both - i), so i = iou * both / (1 + iou), a whole number
-    shared = np.rint(by_frame * both / (1 + by_frame)).sum(axis=0)
-    union = both.sum(axis=0) - shared
+        iou = np.asarray(coco_mask.iou(mine, real, [0] * len(real)), dtype=np.float64)
+        both = found_areas[rows, t][:, None] + truth_areas[columns, t]
+        # iou = i / (both - i), so i = iou * both / (1 + iou), a whole number
+        shared[rows[:, None], columns] += np.rint(iou * both / (1 + iou))
+    union = found_areas.sum(axis=1)[:, None] + truth_areas.sum(axis=1) - shared
     return shared / np.maximum(union, 1)
 
 
