@@ -8,7 +8,11 @@ from pathlib import Path
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
 from wsvis.data.atomic import write_text
+from wsvis.data.json_input import read_json
 from wsvis.errors import InputError
+
+MAX_BYTES = 1 << 20
+"""All settings together have some 5 kB."""
 
 
 def write_config(path: Path, config: Config) -> None:
@@ -22,12 +26,7 @@ def read_config(path: str | Path, base: Config) -> Config:
     Raises:
         InputError: the file is absent or no such file, or names an unknown setting.
     """
-    try:
-        content = json.loads(Path(path).read_text())
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; give the path of a config file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is not JSON ({error}); give a file a sweep wrote") from None
+    content = read_json(path, MAX_BYTES, unique_names=True)
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds no settings; give a file a sweep wrote")
     try:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from wsvis.data.images import read_image
+from wsvis.data.regular_file import read_regular
 from wsvis.errors import InputError
 from wsvis.evaluation.vis_truth import VideoEntry, VisTruth, frame_paths
 from wsvis.flow.provider import FlowProvider
@@ -20,6 +21,10 @@ Images = Sequence[UInt8[np.ndarray, "H W 3"]]
 BackwardFlow = Callable[[VideoEntry, Images], list[np.ndarray] | None]
 """Gives the T - 1 fields F_{t+1 -> t} of a video, [H, W, 2] in pixels of its frames; ``None``: all
 is still."""
+
+_NO_HEADER = np.zeros(4, np.int64)
+MAX_FLOW_BYTES = 4 << 30
+"""Of a stored video: a thousand frames of 1920x1080 have some 2 GB."""
 
 
 def video_images(listed: VisTruth, video: VideoEntry, folder: Path) -> list[np.ndarray]:
@@ -84,8 +89,8 @@ def stored_flow(folder: Path) -> BackwardFlow:
     Raises:
         InputError: (when called) no such file, unreadable, or not between the listed frames.
     """
+    from wsvis.flow.codec import decode_flow
     from wsvis.flow.field import regrid_flow
-    from wsvis.flow.stages import decoded_flow
     from wsvis.payload import from_bytes
 
     def backward(video: VideoEntry, images: Images) -> list[np.ndarray]:
@@ -99,13 +104,23 @@ def stored_flow(folder: Path) -> BackwardFlow:
                 "or give --flow a provider's name"
             )
         try:
-            payload = from_bytes(path.read_bytes())
-            _, back = decoded_flow(payload)
-        except (OSError, ValueError) as error:
+            payload = from_bytes(read_regular(path, MAX_FLOW_BYTES))
+            encoded = {
+                name.removeprefix("backward."): array
+                for name, array in payload.arrays.items()
+                if name.startswith("backward.")
+            }
+            # before anything is decoded: a file of a megabyte may claim gigabytes of vectors
+            pairs, *size = encoded.get("header", _NO_HEADER)[1:4].tolist()
+            if size[0] * size[1] > video.height * video.width:
+                raise ValueError(f"its {size} vectors are more than the video's pixels")
+            fits = pairs == video.length - 1 and payload.data.get("chained", True)
+            back = decode_flow(encoded) if fits else []
+        except (ValueError, TypeError, IndexError) as error:
             raise InputError(f"{path}: is no stored flow ({error}); compute it again") from None
-        if len(back) != video.length - 1 or not payload.data.get("chained", True):
+        if not fits:
             raise InputError(
-                f"{path}: its {len(back)} pairs of frames are not the {video.length - 1} between "
+                f"{path}: its {pairs} pairs of frames are not the {video.length - 1} between "
                 f"the listed frames of video {video.id}; compute flow between these (gap 1), or "
                 "give --flow a provider's name"
             )

@@ -22,7 +22,7 @@ from wsvis.cam.pooling import average_pooling, log_sum_exp_pooling
 from wsvis.data.atomic import write_bytes
 from wsvis.errors import InputError
 from wsvis.payload import Payload, to_bytes
-from wsvis.weights_input import read_payload, size_of_network
+from wsvis.weights_input import read_payload
 
 MEAN_STD = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -161,7 +161,8 @@ def classifier_from_payload(payload: Payload) -> Classifier:
         ValueError: the payload is something else.
     """
     data: dict[str, Any] = payload.data
-    if data.get("kind") != "classifier":
+    names = data.get("classes")
+    if data.get("kind") != "classifier" or not isinstance(names, list) or len(names) > 1 << 14:
         raise ValueError("this is no classifier")
     try:
         tensors = {name: torch.from_numpy(np.array(a)) for name, a in payload.arrays.items()}
@@ -171,7 +172,7 @@ def classifier_from_payload(payload: Payload) -> Classifier:
             imagenet = ImagenetHead(*rows, data["imagenet"])
         model = Classifier(
             build_backbone(data["backbone"], stride_two_padding=data["stride_two_padding"]),
-            size_of_network(data, "classes"),
+            data["classes"],
             pooling=data["pooling"],
             lse_sharpness=data["lse_sharpness"],
             normalisation=data["normalisation"],

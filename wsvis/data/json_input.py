@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import codecs
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from wsvis.data.regular_file import open_regular, read_regular
-from wsvis.errors import InputError
+from wsvis.errors import InputError, shown_value
 
 MAX_BYTES = 4 << 30
 MAX_WHOLE = 1 << 63
@@ -29,7 +30,7 @@ _STARTS = frozenset('{["-0123456789tfnNI')
 """Characters that a JSON value can begin with (and Python's NaN and Infinity)."""
 
 
-def read_json(path: str | Path, most: int = MAX_BYTES) -> Any:
+def read_json(path: str | Path, most: int = MAX_BYTES, unique_names: bool = False) -> Any:
     """The content of a JSON file in UTF-8, UTF-16 or UTF-32.
 
     A whole number of more than 64 bits stays as it is: :func:`field_of` does not take it for one,
@@ -38,6 +39,8 @@ def read_json(path: str | Path, most: int = MAX_BYTES) -> Any:
     Args:
         path: the file; nothing but a regular file is read.
         most: bytes it may have.
+        unique_names: refuse an object in which a name stands twice, where the last one would count;
+            costs time in large files.
 
     Raises:
         InputError: the file is absent, no regular file, too large, no JSON, in another encoding,
@@ -47,7 +50,8 @@ def read_json(path: str | Path, most: int = MAX_BYTES) -> Any:
         _refuse_binary(path, file.read(1 << 12))
     text = decoded_text(path, read_regular(path, most))
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        hook = _once_each if unique_names else None
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=hook)
     except RecursionError:
         raise InputError(f"{path}: is nested too deeply; export the file again") from None
     except json.JSONDecodeError as error:
@@ -115,6 +119,14 @@ def _refuse_binary(path: str | Path, start: bytes) -> None:
         raise InputError(
             f"{path}: is not JSON (it begins with {begin}); give another file, or export it again"
         )
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        double = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"{shown_value(double)} stands in it twice")
+    return content
 
 
 def _no_constant(text: str) -> None:
