@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 OUTPUT ?= runs
 PORT ?= 5000
+MINUTES ?= 10
 ARGS ?=
 # The first interpreter that is new enough makes the environment; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -20,13 +21,14 @@ CODED = $(subst ?,%3F,$(subst %,%25,$(DATABASE)))
 DATABASE_URI = $(if $(findstring %,$(CODED)),sqlite+pysqlite,sqlite):///$(CODED)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run sweep test test-faults test-wheel lint ui bench clean
+.PHONY: help install run sweep test test-faults test-wheel fuzz lint ui bench clean
 
 help:
 	@echo "make install  the project and its tools into .venv"
 	@echo "make run      videos with class labels to masks, tracks and films: 12 clips that it writes first"
 	@echo "make sweep    the sweep over A and T on the embedded data (ARGS=... go to the script)"
 	@echo "make test     all tests (ARGS=... go to pytest)"
+	@echo "make fuzz     unsound files on every reader for MINUTES=10"
 	@echo "make test-faults  the fault matrix: kills, stops, full disk, against an undisturbed sweep (an hour)"
 	@echo "make test-wheel   a wheel in an empty environment does wsvis run"
 	@echo "make lint     ruff and pyright"
@@ -56,6 +58,9 @@ sweep: install
 
 test: install
 	$(BIN)/python -m pytest $(ARGS)
+
+fuzz: install
+	PYTHONPATH=.:platform:tests $(BIN)/python -m fuzz.run --minutes $(MINUTES) $(ARGS)
 
 test-faults: install
 	$(BIN)/python -m pytest -m faults tests/faults $(ARGS)

@@ -53,7 +53,10 @@ def read_regular(path: str | Path, most: int, absent: str = ABSENT) -> bytes:
     with open_regular(path, absent) as file:
         try:
             size = os.fstat(file.fileno()).st_size
-            content = b"" if size > most else file.read(most + 1)
+            # Python takes memory for all the bytes asked for, so that it is not asked for ``most``
+            content = b"" if size > most else file.read(size + 1)
+            if len(content) > size:  # it grows, or is one of those that say they are empty
+                content += file.read(min(most, 1 << 24))
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); check the file") from None
     if size > most or len(content) > most:
