@@ -82,7 +82,7 @@ def test_classifier_comes_back_from_its_file(tmp_path):
 
 
 def test_files_that_are_no_classifier(tmp_path):
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="there is no such file"):
         load_classifier(tmp_path / "absent.safetensors")
     path = tmp_path / "other.safetensors"
     path.write_bytes(to_bytes(Payload(data={"kind": "flow"})))
