@@ -166,7 +166,7 @@ def test_a_bad_checkpoint_is_one_line_and_nothing_is_written(films, checkpoint, 
         with pytest.raises(InputError, match=re.escape(str(tmp_path / name))) as error:
             run(films, str(tmp_path / name))
         assert "\n" not in str(error.value)
-    with pytest.raises(InputError, match="nowhere: cannot be read"):
+    with pytest.raises(InputError, match="nowhere: there is no such file"):
         run(films, str(tmp_path / "nowhere"))
     assert not (films.parent / "out").exists()
 
