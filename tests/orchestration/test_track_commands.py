@@ -166,7 +166,7 @@ def test_files_that_are_no_list_of_predictions(files, text):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"predictions": "no/such.json"}, r"no/such\.json: cannot be read"),
+        ({"predictions": "no/such.json"}, r"no/such\.json: there is no such file"),
         ({"flow": "no/such/folder"}, "no/such/folder: no such folder"),
         ({"flow": "dis-quick"}, "no flow provider is called 'dis-quick'"),
         ({"reid": "resnet51"}, "--reid is 'resnet51'; did you mean 'resnet50'"),
