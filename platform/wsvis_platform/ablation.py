@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 from rich.table import Table
 
 from wsvis.config import Config
@@ -20,6 +19,7 @@ from wsvis.errors import InputError
 from wsvis.evaluation.report import json_ready
 from wsvis.pipeline import BY_NAME
 from wsvis.types import Dataset
+from wsvis.viz.movies import write_png
 from wsvis_platform.baselines import measure_all
 from wsvis_platform.console import shown_path
 from wsvis_platform.gpus import with_gpus
@@ -237,7 +237,7 @@ def _write_comparison(
     if picture is None:
         return []
     path = folder / "comparison.png"
-    cv2.imwrite(str(path), picture[..., ::-1])
+    write_png(path, picture)
     return [path]
 
 

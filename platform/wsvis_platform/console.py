@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from wsvis.errors import InputError, one_line
+from wsvis_platform.disk_full import full_disk_line
 from wsvis_platform.standard_streams import (
     drop_stdout,
     patient_console,
@@ -47,10 +48,11 @@ def run_command(main: Callable[[], object]) -> NoReturn:
         if isinstance(error, BrokenPipeError) and stdout_gone():
             drop_stdout()
             sys.exit(141)  # what a shell says of a program that the end of its reader ended
-        if not isinstance(error, InputError):
-            raise
         # raised in a Ray task it arrives wrapped in the task's traceback: show the cause alone
-        cause = getattr(error, "cause", error)
+        known = isinstance(error, InputError)
+        cause = getattr(error, "cause", error) if known else full_disk_line(error)
+        if not cause:
+            raise
         print(one_line(f"error: {cause}"), file=sys.stderr)
         sys.exit(2)
     sys.exit(0)

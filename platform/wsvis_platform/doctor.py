@@ -49,6 +49,21 @@ def preflight(output: Path, *, needed_gb: float = 1.0) -> str:
     return line
 
 
+def check_output(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written, without making it.
+
+    Raises:
+        InputError: one line that names what is in the way.
+    """
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise InputError(f"--output: {there} is no folder; give another")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"--output: {there} cannot be written; give another folder")
+
+
 def _check_nodes(output: Path, mark: Path) -> None:
     """Every node must see the file that this one has just made."""
     import ray

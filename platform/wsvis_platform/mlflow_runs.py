@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import logging
-import os
 import shutil
-import socket
 import tempfile
 import time
-import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,11 +16,16 @@ import cv2
 import numpy as np
 from filelock import FileLock
 
-from wsvis.errors import InputError
-from wsvis_platform.database_place import database_uri
+from wsvis_platform.tracking_place import open_experiment
 
 IDENTITY = "wsvis.identity"
 """Tag by which a run is found again."""
+SUPERSEDED = "wsvis.superseded_by"
+"""Tag of a run that no longer counts: the id of the one that came in its place."""
+INTERRUPTED = "wsvis.interrupted"
+"""Tag of a run whose driver was killed."""
+_OF_ONE_ATTEMPT = {SUPERSEDED, INTERRUPTED, "reason", "not_finite"}
+"""Tags that go when the run is written again without them."""
 
 _LONGEST_PARAMETER = 6000
 _LONGEST_TAG = 8000
@@ -36,21 +38,20 @@ _CODING = {
     ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111],
 }
 
-_QUIET = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    # a dead server must not hold a sweep for minutes
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
-
 T = TypeVar("T")
 
 
 class Runs:
     """The runs of one experiment in one MLflow store."""
 
-    def __init__(self, client: Any, experiment_id: str, uri: str) -> None:
+    def __init__(
+        self, client: Any, experiment_id: str, uri: str, lock: FileLock | None = None
+    ) -> None:
         self.client, self.experiment_id, self.uri = client, experiment_id, uri
+        self.newest = 0
+        """Time of the newest value read; of two at one step MLflow shows the later one."""
+        self.lock = lock or nullcontext()
+        """Held from the search for a run until it is made: two drivers must not both make it."""
 
     @classmethod
     def open(cls, uri: str, output: Path, experiment: str) -> Runs:
@@ -59,39 +60,8 @@ class Runs:
         Raises:
             InputError: no server answers at ``uri``, or the database cannot be used; one line.
         """
-        for name, value in _QUIET.items():
-            os.environ.setdefault(name, value)
-        _check_server(uri)
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        for name in ("alembic", "mlflow"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        place = None
-        if not uri:
-            uri = database_uri((output / "mlflow.db").resolve())
-            place = (output / "mlflow-artifacts").resolve().as_uri()
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-            # two drivers must not make the database at once
-            with FileLock(output / ".mlflow.lock"):
-                client = MlflowClient(tracking_uri=uri)
-                found = client.get_experiment_by_name(experiment)
-                if found is None:
-                    number = client.create_experiment(experiment, artifact_location=place)
-                elif found.lifecycle_stage == "deleted":
-                    client.restore_experiment(found.experiment_id)
-                    number = found.experiment_id
-                else:
-                    number = found.experiment_id
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            reason = str(error).splitlines()[0][:300]
-            raise InputError(
-                f"MLflow at {uri} cannot be used ({reason}); give another --tracking-uri "
-                "or --output"
-            ) from error
-        return cls(client, number, uri)
+        client, number, uri, lock = open_experiment(uri, output, experiment)
+        return cls(client, number, uri, lock)
 
     def find_or_create(
         self,
@@ -100,29 +70,82 @@ class Runs:
         tags: dict[str, str],
         parent: str | None,
         started: int | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> tuple[str, bool]:
-        """Id of the run with this identity, and whether it was made just now."""
+        """Id of the run with this identity and these settings, and whether it was made just now.
+
+        MLflow never lets a setting of a run be changed. So a run of this identity with another
+        value of a setting stays what it was, a new one is made, and the old one and those below it
+        say by the tag ``wsvis.superseded_by`` which one counts. A command that goes back to earlier
+        settings finds their run again, and then that one counts.
+        """
+        whole = _coded(f"{parent}/{identity}" if parent else identity)
+        tags = {key: _cut(value, _LONGEST_TAG) for key, value in tags.items()}
+        with self.lock:
+            there = self._of_identity(whole)
+            same = next((run for run in there if _agree(run.data.params, params or {})), None)
+            if same is None:
+                run = self._create(name, {**tags, IDENTITY: whole}, parent, started)
+            else:
+                run = same.info.run_id
+                for key in _OF_ONE_ATTEMPT & same.data.tags.keys() - tags.keys():
+                    self.client.delete_tag(run, key)
+                self.write(run, tags=tags)
+            for other in there:
+                if other.info.run_id != run and SUPERSEDED not in other.data.tags:
+                    self._supersede(other, run)
+        return run, same is None
+
+    def below(self, parent: str) -> list[Any]:
+        """The runs below a run."""
+        return self._search(f"tags.mlflow.parentRunId = '{parent}'")
+
+    def running(self) -> list[Any]:
+        """The experiment's runs that say RUNNING."""
+        return self._search("attributes.status = 'RUNNING'")
+
+    def interrupt(self, run: Any) -> None:
+        """End a RUNNING run as KILLED: whoever wrote it is gone."""
+        self.write(run.info.run_id, tags={INTERRUPTED: "its driver ended without a word"})
+        self.end(run.info.run_id, "KILLED", int(time.time() * 1000))
+
+    def _create(
+        self, name: str, tags: dict[str, str], parent: str | None, started: int | None
+    ) -> str:
         from mlflow.entities import RunTag
 
-        whole = f"{parent}/{identity}" if parent else identity
-        tags = {key: _cut(value, _LONGEST_TAG) for key, value in tags.items()}
-        quoted = whole.replace("'", "")
-        found = self.client.search_runs(
-            [self.experiment_id], f"tags.`{IDENTITY}` = '{quoted}'", max_results=1
-        )
-        if found:
-            self.write(found[0].info.run_id, tags=tags)
-            return found[0].info.run_id, False
-        tags[IDENTITY] = quoted
         if parent:
             tags["mlflow.parentRunId"] = parent
         # the first hundred with the run itself: one transaction less
-        first = dict(itertools.islice(tags.items(), _PER_CALL["tags"]))
+        first = dict(itertools.islice(reversed(tags.items()), _PER_CALL["tags"]))
         run = self.client.create_run(self.experiment_id, started, first, run_name=name).info.run_id
         rest = {key: value for key, value in tags.items() if key not in first}
         for part in _chunks([RunTag(k, v) for k, v in rest.items()], _PER_CALL["tags"]):
             self.client.log_batch(run, tags=part)
-        return run, True
+        return run
+
+    def _of_identity(self, whole: str) -> list[Any]:
+        """Newest first; some databases find ``A`` for ``a``, so each is looked at again."""
+        runs = self._search(f"tags.`{IDENTITY}` = '{whole}'")
+        return [run for run in runs if run.data.tags.get(IDENTITY) == whole]
+
+    def _supersede(self, run: Any, by: str) -> None:
+        for each in [run, *self.below(run.info.run_id)]:
+            self.write(each.info.run_id, tags={SUPERSEDED: by})
+            if each.info.status == "RUNNING":
+                self.interrupt(each)
+
+    def _search(self, condition: str) -> list[Any]:
+        found: list[Any] = []
+        page = None
+        while True:
+            part = self.client.search_runs(
+                [self.experiment_id], condition, max_results=1000, page_token=page
+            )
+            found += part
+            page = getattr(part, "token", None)
+            if not page:
+                return found
 
     def end(self, run: str, status: str, at: int) -> None:
         """End a run; ``at`` in milliseconds since 1970."""
@@ -133,9 +156,16 @@ class Runs:
         there = self.client.get_run(run).data.params
         return {key: value for key, value in params.items() if key not in there}
 
-    def steps_there(self, run: str, keys: Iterable[str]) -> set[tuple[int, str]]:
-        """(step, metric) pairs a run has already."""
-        return {(m.step, key) for key in keys for m in self.client.get_metric_history(run, key)}
+    def points_there(self, run: str, keys: Iterable[str]) -> dict[tuple[int, str], float]:
+        """(step, metric) -> the value that MLflow shows, for what a run has already."""
+        shown: dict[tuple[int, str], tuple[int, float]] = {}
+        for key in keys:
+            for metric in self.client.get_metric_history(run, key):
+                self.newest = max(self.newest, metric.timestamp)
+                at = metric.step, key
+                if at not in shown or metric.timestamp >= shown[at][0]:
+                    shown[at] = metric.timestamp, metric.value
+        return {at: value for at, (_, value) in shown.items()}
 
     def write(
         self,
@@ -148,9 +178,9 @@ class Runs:
         """Settings, (step, metric, value) points and tags, in as few calls as MLflow allows."""
         from mlflow.entities import Metric, Param, RunTag
 
-        now = int(time.time() * 1000)
+        now = max(int(time.time() * 1000), self.newest + 1)
         all_metrics = [Metric(key, float(value), now, step) for step, key, value in points]
-        all_params = [Param(k, _cut(str(v), _LONGEST_PARAMETER)) for k, v in (params or {}).items()]
+        all_params = [Param(k, _shown(v)) for k, v in (params or {}).items()]
         all_tags = [RunTag(k, _cut(str(v), _LONGEST_TAG)) for k, v in (tags or {}).items()]
         for metrics, some, marks in itertools.zip_longest(
             # 800 metrics leave room for 100 settings and 100 tags in the 1000 entries of a call
@@ -187,19 +217,18 @@ class Runs:
             self.client.log_artifacts(run, str(folder))
 
 
-def _check_server(uri: str) -> None:
-    """A server that does not answer is found here, in seconds, not after MLflow's retries."""
-    parts = urllib.parse.urlsplit(uri)
-    if parts.scheme not in ("http", "https"):
-        return
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        socket.create_connection((parts.hostname or "", port), timeout=5).close()
-    except OSError as error:
-        raise InputError(
-            f"--tracking-uri {uri}: no server answers ({error}); start it, or leave the option out "
-            "to use a database in the output folder"
-        ) from None
+def _coded(identity: str) -> str:
+    """Without the characters that mean something in MLflow's search; no two become the same."""
+    return "".join(f"%{ord(c):02X}" if c in "'\"`%\\" else c for c in identity)
+
+
+def _agree(there: Mapping[str, str], params: Mapping[str, Any]) -> bool:
+    """Whether no setting of a run has another value; one that it lacks can be added."""
+    return all(there.get(k, shown) == shown for k, v in params.items() for shown in [_shown(v)])
+
+
+def _shown(value: Any) -> str:
+    return _cut(str(value), _LONGEST_PARAMETER)
 
 
 def _cut(text: str, longest: int) -> str:

@@ -13,13 +13,15 @@ from wsvis.one_machine import check_settings
 from wsvis.types import Dataset
 from wsvis_platform.cluster import start_ray
 from wsvis_platform.console import Screen, shown_path
-from wsvis_platform.doctor import preflight
+from wsvis_platform.doctor import check_output, preflight
 from wsvis_platform.gpus import gpus_here, with_gpus
 from wsvis_platform.options import RunOptions
+from wsvis_platform.run_lock import only_driver, refuse_second
 from wsvis_platform.shown_preparation import Prepare, shown_preparation
 from wsvis_platform.store import Store
 from wsvis_platform.sweep_data import data_line, load_both, save_held_out
 from wsvis_platform.sweep_record import SweepRecord
+from wsvis_platform.tracking_place import check_tracking
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,18 @@ def open_run(
         screen = stack.enter_context(Screen())
         if not options.address:
             options = with_gpus(options, gpus_here())
-        dataset, held_out = load_both(config, options, screen)
-        check_settings(config, dataset, targets, held_out)
         output = Path(options.output).resolve()  # Ray and MLflow want absolute paths
-        store = Store(output / "store")
-        target = targets[0]
         title = options.name or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
         folder = output / kind / title
-        folder.mkdir(parents=True, exist_ok=True)
+        # before data are read, which may take minutes; nothing is made until they are found good
+        check_output(folder)
+        refuse_second(folder)
+        check_tracking(options.tracking_uri, output)
+        dataset, held_out = load_both(config, options, screen)
+        check_settings(config, dataset, targets, held_out)
+        stack.enter_context(only_driver(folder))
+        store = Store(output / "store")
+        target = targets[0]
         screen.line(f"{data_line(config.data, dataset)}; results go to {shown_path(folder)}")
         if held_out is not None:
             save_held_out(config, folder)
@@ -89,6 +95,7 @@ def open_run(
                 preset,
                 config,
                 dataset,
+                held_out,
                 store,
                 folder,
                 target,

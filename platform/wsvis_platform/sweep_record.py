@@ -7,25 +7,27 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
-from wsvis.data.atomic import write_text
+from wsvis.data.atomic import new_file, write_text
 from wsvis.evaluation.report import json_ready
 from wsvis.pipeline import BY_NAME
 from wsvis.stage_keys import needed
 from wsvis.types import Dataset
+from wsvis.viz.movies import write_png
 from wsvis_platform.curves import training_curves
+from wsvis_platform.disk_full import room_to_end
 from wsvis_platform.importance_figure import importance_figure
 from wsvis_platform.measure import Measurement
-from wsvis_platform.options import RunOptions, SweepOptions
+from wsvis_platform.options import MachineOptions, RunOptions, SweepOptions
 from wsvis_platform.pictures import chosen_frames, setting_strips
+from wsvis_platform.run_lock import is_driven
 from wsvis_platform.stopping import exit_status, not_cut_short
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial
@@ -65,29 +67,47 @@ class SweepRecord:
         preset: str,
         config: Config,
         dataset: Dataset,
+        held_out: Dataset | None,
         store: Store,
         folder: Path,
         target: str,
         warn: Callable[[str], None],
     ) -> Iterator[SweepRecord]:
-        """A record whose parent run ends FINISHED, FAILED when the block raises, or KILLED."""
-        tracker = Tracker.open(options.tracking_uri, Path(options.output), experiment)
-        parent = tracker.start_sweep(
-            title,
-            params={**flatten(config), **{f"sweep.{k}": v for k, v in flatten(options).items()}},
-            tags={
-                "preset": preset,
-                "data": dataset.name,
-                "data_fingerprint": dataset.fingerprint,
-                "videos": str(len(dataset.videos)),
-            },
-        )
-        try:
-            yield cls(tracker, parent, options, config, dataset, store, folder, target)
-        except BaseException as error:
-            stopped = exit_status() or isinstance(error, KeyboardInterrupt)
-            tracker.finish(parent, "KILLED" if stopped else "FAILED")
-            raise
+        """A record whose parent run ends FINISHED; FAILED or, when it is stopped, KILLED.
+
+        The caller holds ``folder`` against other drivers.
+        """
+        output = Path(options.output)
+        tracker = Tracker.open(options.tracking_uri, output, experiment)
+        machine = {each.name for each in fields(MachineOptions)}
+        given = flatten(options)
+        with room_to_end(folder) as make_room:
+            parent = tracker.start_sweep(
+                title,
+                params={
+                    **flatten(config),
+                    **{f"sweep.{k}": v for k, v in given.items() if k not in machine},
+                    "data_fingerprint": dataset.fingerprint,
+                    "held_out_fingerprint": held_out.fingerprint if held_out else "",
+                },
+                tags={
+                    # no part of what makes a run another one: results do not depend on them
+                    **{f"machine.{k}": str(given[k]) for k in sorted(machine)},
+                    "preset": preset,
+                    "data": dataset.name,
+                    "data_fingerprint": dataset.fingerprint,
+                    "videos": str(len(dataset.videos)),
+                },
+                folder=f"{folder.parent.name}/{folder.name}",
+                is_driven=lambda name: is_driven(output / name),
+            )
+            try:
+                yield cls(tracker, parent, options, config, dataset, store, folder, target)
+            except BaseException as error:
+                make_room()
+                stopped = exit_status() or isinstance(error, KeyboardInterrupt)
+                tracker.finish(parent, "KILLED" if stopped else "FAILED")
+                raise
         with not_cut_short():
             lost = tracker.finish(parent, "FINISHED")
         if lost:
@@ -150,7 +170,8 @@ class SweepRecord:
                     importance_figure(whole, f"{metric}_mean", seed),
                 ),
             ):
-                figure.savefig(self.folder / name, dpi=110)
+                with new_file(self.folder / name) as written:
+                    figure.savefig(written, dpi=110)
                 rest.append(self.folder / name)
         file = self.folder / "summary.json"
         plain = json_ready([_plain(row) for row in rows])
@@ -210,10 +231,9 @@ class SweepRecord:
         strip = setting_strips(
             config, self.dataset, self.store, found.keys[0], masks, self.frames, title
         )
-        folder = self.folder / "strips"
-        folder.mkdir(exist_ok=True)
-        file = folder / f"{name.replace(' ', '_').replace('/', '_')}.png"
-        cv2.imwrite(str(file), strip[..., ::-1])
+        file = self.folder / "strips" / f"{name.replace(' ', '_').replace('/', '_')}.png"
+        file.parent.mkdir(exist_ok=True)
+        write_png(file, strip)
         return strip
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+from wsvis.data.atomic import new_file
 from wsvis.evaluation.greedy_matching import COCO_THRESHOLDS
 from wsvis.evaluation.report import video_numbers, video_numbers_by_class
 from wsvis.evaluation.tracks import VideoTracks
@@ -51,9 +52,10 @@ def draw_charts(folder: Path, result: VideoAp, classes: tuple[str, ...]) -> None
     title = ", ".join(f"{name} {100 * numbers[name]:.1f}" for name in ("AP", "AP50", "AP75"))
     every = list(AREA_RANGES).index("all")
     curves = pr_curves(result.precision[every], COCO_THRESHOLDS, classes, title=title)
-    curves.savefig(folder / "pr_curves.png", dpi=120)
-    by_class = video_numbers_by_class(result, classes)
-    class_bars(by_class, title=title).savefig(folder / "classes.png", dpi=120)
+    bars = class_bars(video_numbers_by_class(result, classes), title=title)
+    for name, figure in (("pr_curves.png", curves), ("classes.png", bars)):
+        with new_file(folder / name) as written:
+            figure.savefig(written, dpi=120)
 
 
 def draw_video(

@@ -1,8 +1,17 @@
 """MLflow: a parent run per sweep, a child run per trial, written by the driver alone.
 
-A run is found again by its identity tag, and settings and steps that are there already are skipped,
-so a sweep restarted after a crash leaves each trial once. A server that goes away does not stop a
-sweep: what could not be written waits and is written when it answers again.
+A run is found again by its identity tag, and what is there already is skipped, so a sweep restarted
+after a crash leaves each trial once, and a command repeated unchanged adds nothing.
+
+What a user looks up must be true of the last command. A value that changed under the same settings
+(a stop, mended code) is written again at its step, and MLflow shows the later one: the run keeps
+its id and its history. Settings cannot be written again in MLflow, so with one seed more, more
+samples or other data a new parent is made with runs of its own below it, and the one before says by
+the tag ``wsvis.superseded_by`` that it is over: its numbers still belong to its settings. A run
+that is no part of the last command gets the same tag.
+
+A server that goes away does not stop a sweep: what could not be written waits and is written when
+it answers again.
 """
 
 from __future__ import annotations
@@ -18,14 +27,17 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from wsvis_platform.database_place import database_file
-from wsvis_platform.mlflow_runs import Runs
+from wsvis_platform.mlflow_runs import SUPERSEDED, Runs
 from wsvis_platform.provenance import git_state, library_versions
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-"""KILLED: stopped early by the search (pruned)."""
+"""KILLED: stopped early, by the search (pruned) or by a person."""
 
 _PAUSE = 30.0
 """Seconds without an attempt after a failed one: a dead server must not slow the trials down."""
+
+_FOLDER = "wsvis.folder"
+_OUTPUT = "wsvis.output"
 
 T = TypeVar("T")
 
@@ -33,8 +45,12 @@ T = TypeVar("T")
 class Tracker:
     """A sweep's runs."""
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Runs, place: str = "") -> None:
         self.runs = runs
+        self.place = place
+        """Output folder, where the store is shared with other outputs; else empty."""
+        self.written: set[str] = set()
+        """Runs below a parent that this command has written."""
         self.waiting: list[Callable[[], object]] = []
         """Writes that failed, in order; tried again before the next one."""
         self.trouble = ""
@@ -61,16 +77,37 @@ class Tracker:
         Raises:
             InputError: no server answers at ``uri``, or the database cannot be used; one line.
         """
-        return cls(Runs.open(uri, output, experiment))
+        return cls(Runs.open(uri, output, experiment), str(output.resolve()) if uri else "")
 
     def start_sweep(
-        self, name: str, params: Mapping[str, Any], tags: Mapping[str, str] | None = None
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str] | None = None,
+        *,
+        folder: str = "",
+        is_driven: Callable[[str], bool] = lambda folder: False,
     ) -> str:
-        """The parent run called ``name``, made or found again, RUNNING; its id."""
-        run, fresh = self.runs.find_or_create(name, name, {**self.origin, **(tags or {})}, None)
-        self.runs.client.update_run(run, status="RUNNING")
-        self._complete(run, fresh, params, {}, ())
-        return run
+        """The parent run of this name and these settings, made or found again, RUNNING; its id.
+
+        Args:
+            name: one name of one output has one run that counts.
+            params: settings that make it another run when they change.
+            tags: written again each time.
+            folder: of the run's files, below the output; this process holds it.
+            is_driven: whether a living process holds such a folder. RUNNING runs of this output
+                whose folder none holds are ended as KILLED.
+        """
+        marks = {**self.origin, **(tags or {}), _FOLDER: folder, _OUTPUT: self.place}
+        if folder:
+            self._end_abandoned(folder, is_driven)
+        # one server may have runs of this name from other outputs: they are others
+        identity = f"{name} in {self.place}" if self.place else name
+        parent, fresh = self.runs.find_or_create(name, identity, marks, None, params=params)
+        self.runs.client.update_run(parent, status="RUNNING")
+        self.written = set()
+        self._complete(parent, fresh, params, {}, ())
+        return parent
 
     def log_trial(
         self,
@@ -108,7 +145,8 @@ class Tracker:
 
         def write() -> str:
             started = int((ended - seconds) * 1000)
-            run, fresh = self.runs.find_or_create(name, identity, marks, parent, started)
+            run, fresh = self.runs.find_or_create(name, identity, marks, parent, started, params)
+            self.written.add(run)
             self._complete(run, fresh, params, metrics, series)
             self.runs.artifacts(run, params, pictures or {}, files)
             self.runs.end(run, status, int(ended * 1000))
@@ -126,9 +164,26 @@ class Tracker:
         self._do(write)
 
     def finish(self, run: str, status: Status = "FINISHED") -> str:
-        """End a run, and write what waited; a line about what could not be written, or empty."""
+        """End a parent run, and write what waited; a line about what is missing, or empty.
+
+        What is below it and still RUNNING, since its writing was interrupted, ends as KILLED; what
+        a finished command did not write is no part of it and gets the tag that says so.
+        """
         ended = int(time.time() * 1000)
-        self._do(lambda: self.runs.end(run, status, ended), now=True)
+
+        def write() -> None:
+            for each in self.runs.below(run):
+                if each.info.status == "RUNNING":
+                    self.runs.interrupt(each)
+                elif (
+                    status == "FINISHED"
+                    and each.info.run_id not in self.written
+                    and SUPERSEDED not in each.data.tags
+                ):
+                    self.runs.write(each.info.run_id, tags={SUPERSEDED: run})
+            self.runs.end(run, status, ended)
+
+        self._do(write, now=True)
         if not self.waiting:
             return ""
         return (
@@ -148,6 +203,17 @@ class Tracker:
         uri = shlex.quote(self.runs.uri)
         return f"mlflow server --host 127.0.0.1 --backend-store-uri {uri}"
 
+    def _end_abandoned(self, folder: str, is_driven: Callable[[str], bool]) -> None:
+        for run in self.runs.running():
+            data = run.data.tags
+            lies = data.get(_FOLDER)
+            if not lies or data.get(_OUTPUT) != self.place:
+                continue
+            if lies == folder or not is_driven(lies):
+                for each in [*self.runs.below(run.info.run_id), run]:
+                    if each.info.status == "RUNNING":
+                        self.runs.interrupt(each)
+
     def _complete(
         self,
         run: str,
@@ -159,8 +225,12 @@ class Tracker:
         """Add what a run does not have yet."""
         last = max((step for step, _ in series), default=0)
         points = [(step, key, value) for step, row in series for key, value in row.items()]
-        points += [(last, key, value) for key, value in metrics.items()]
-        there = set() if fresh else self.runs.steps_there(run, {key for _, key, _ in points})
+        keys = {key for _, key, _ in points} | metrics.keys()
+        there = {} if fresh else self.runs.points_there(run, keys)
+        for key, value in metrics.items():
+            # not before an earlier attempt's: MLflow shows the value of the last step
+            steps = [step for step, name in there if name == key]
+            points.append((max([last, *steps]), key, value))
         lost = sorted({key for _, key, value in points if not math.isfinite(value)})
         self.runs.write(
             run,
@@ -168,7 +238,8 @@ class Tracker:
             points=[
                 (step, key, value)
                 for step, key, value in dict.fromkeys(points)
-                if math.isfinite(value) and (step, key) not in there
+                if (math.isfinite(value) or (step, key) in there)
+                and not _equal(value, there.get((step, key)))
             ],
             tags={"not_finite": " ".join(lost)} if lost else {},
         )
@@ -193,3 +264,7 @@ class Tracker:
                 return None
             self.waiting.pop(0)
         return done
+
+
+def _equal(value: float, there: float | None) -> bool:
+    return there is not None and (value == there or (math.isnan(value) and math.isnan(there)))
