@@ -33,7 +33,7 @@ def check_database(file: Path) -> None:
     cure = "give another --tracking-uri or --output"
     try:
         kind = file.stat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         _check_folder(file.parent, cure)
         return
     except OSError as error:
