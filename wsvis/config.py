@@ -55,6 +55,9 @@ class DataConfig:
     """Keep every n-th frame; flow is still taken to the next raw frame."""
     keep_readable: bool = False
     """Of a video file that breaks off, use the frames that can be read; else it is set aside."""
+    frames_per_second: float = 0.0
+    """Video files only: keep about so many frames per second, by each video's own frame rate; 0 =
+    every ``frame_step``-th. Frames stored as images have no times: use ``frame_step``."""
     videos: int = 0
     """Use only the first n videos; 0 = all."""
     synthetic_videos: int = 60
@@ -65,6 +68,12 @@ class DataConfig:
         check_range("data.held_out_per_class", self.held_out_per_class, 1, 10_000)
         check_range("data.split_seed", self.split_seed, 0, 2**31 - 1)
         check_range("data.frame_step", self.frame_step, 1, 1000)
+        check_range("data.frames_per_second", self.frames_per_second, 0, 240)
+        if self.frames_per_second and self.frame_step > 1:
+            raise InputError(
+                f"data.frames_per_second is {self.frames_per_second:g} and data.frame_step "
+                f"{self.frame_step}; give one of them"
+            )
         check_range("data.videos", self.videos, 0, 10_000_000)
         check_range("data.synthetic_videos", self.synthetic_videos, 3, 100_000)
 

@@ -53,6 +53,22 @@ def test_a_table_from_a_spreadsheet(folder):
     assert dataset.videos[0].labels == ((0,),) * 8
 
 
+@pytest.mark.parametrize(("rate", "step"), [(0.1, 8), (2, 5), (5, 2), (9, 1), (60, 1)])
+def test_a_rate_becomes_each_videos_own_step(folder, monkeypatch, rate, step):
+    monkeypatch.setattr("wsvis.data.images.frame_rate", lambda path: 10.0)
+    path = table(folder, "a.mp4,0,7,dog\n")
+    data = DataConfig(kind="video-files", path=path, split="all", frames_per_second=rate, videos=1)
+    (video,) = load_dataset(data).videos
+    assert video.length == -(-8 // step)
+
+
+def test_a_rate_needs_frames_with_times(folder):
+    with pytest.raises(InputError, match="give one of them"):
+        DataConfig(frames_per_second=2, frame_step=3)
+    with pytest.raises(InputError, match=r"have no times; set data\.frame_step"):
+        load_dataset(DataConfig(kind="synthetic", frames_per_second=2, synthetic_videos=3))
+
+
 def test_frame_step_counts_frames_of_the_video(folder):
     path = table(folder, "a.mp4,3,5,dog\n")
     data = DataConfig(kind="video-files", path=path, split="all", frame_step=3, videos=1)

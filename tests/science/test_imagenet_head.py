@@ -207,6 +207,14 @@ def test_auto_is_what_the_weights_expect_and_a_set_value_stays(weights):
     assert form(normalisation="auto") == ("half", "symmetric")
 
 
+class NoInputs:
+    def whole(self, stage):
+        raise KeyError(stage)
+
+    def video(self, stage, video_id):
+        return None
+
+
 def test_where_imagenet_knows_all_classes_nothing_is_trained(weights):
     config = with_overrides(
         Config(),
@@ -218,7 +226,7 @@ def test_where_imagenet_knows_all_classes_nothing_is_trained(weights):
         },
     )
     data = Dataset("d", ("zebra", "tiger"), (), "")
-    payload = classifier(config, data, inputs=None, report=None)
+    payload = classifier(config, data, NoInputs(), None)
     assert payload.data["training"] == {"steps": 0}
     assert classifier_from_payload(payload).imagenet is not None
     mixed = initial_classifier(config, Dataset("d", ("zebra", "giraffe"), (), ""))

@@ -16,7 +16,7 @@ from wsvis.data.select import (
 )
 from wsvis.data.splits import check_split_fits, load_split, split_dataset
 from wsvis.errors import InputError
-from wsvis.types import Dataset
+from wsvis.types import Dataset, Video, VideoFile
 
 GENERATED = "synthetic"
 FIXED = (GENERATED, "cityscapes")
@@ -45,7 +45,7 @@ def load_dataset(config: DataConfig) -> Dataset:
             "choose data.split all"
         )
     listed = len(whole.videos), sum(video.length for video in whole.videos)
-    thinned = (every_nth_frame(video, config.frame_step) for video in chosen.videos)
+    thinned = (every_nth_frame(video, step_of(video, config)) for video in chosen.videos)
     chosen = dataclasses.replace(
         chosen, videos=tuple(without_invisible(video) for video in thinned), listed=listed
     )
@@ -53,6 +53,26 @@ def load_dataset(config: DataConfig) -> Dataset:
         said = remarks(whole, split_by_class=config.kind not in FIXED)
         chosen = dataclasses.replace(chosen, remarks=said)
     return dataclasses.replace(chosen, fingerprint=dataset_fingerprint(chosen, whole.fingerprint))
+
+
+def step_of(video: Video, config: DataConfig) -> int:
+    """Every how many frames of a video one is kept.
+
+    Raises:
+        InputError: a rate is set and the video is no video file, so that its frames have no times.
+    """
+    if not config.frames_per_second:
+        return config.frame_step
+    if not isinstance(video.source, VideoFile):
+        raise InputError(
+            f"data.frames_per_second is {config.frames_per_second:g}, but the frames of video "
+            f"{video.id} have no times; set data.frame_step"
+        )
+    if video.problem:
+        return 1
+    from wsvis.data.images import frame_rate
+
+    return max(1, round(frame_rate(video.source.path) / config.frames_per_second))
 
 
 def resolved(config: DataConfig) -> DataConfig:
