@@ -24,7 +24,7 @@ from wsvis.viz.movies import write_png
 from wsvis_platform.curves import training_curves
 from wsvis_platform.disk_full import room_to_end
 from wsvis_platform.importance_figure import importance_figure
-from wsvis_platform.measure import Measurement
+from wsvis_platform.measure import METRICS, Measurement
 from wsvis_platform.options import MachineOptions, RunOptions, SweepOptions
 from wsvis_platform.pictures import chosen_frames, setting_strips
 from wsvis_platform.run_lock import is_driven
@@ -177,6 +177,10 @@ class SweepRecord:
         plain = json_ready([_plain(row) for row in rows])
         write_text(file, json.dumps(plain, indent=1, allow_nan=False) + "\n")
         self.tracker.log_parent(self.parent, _finite(summary), [*rest, file])
+        shown = [f"{metric}_mean", f"{metric}_std", f"held_out_{metric}_mean"]
+        shown += [f"{name}_mean" for name in METRICS if name != metric]
+        swept = dict.fromkeys(name for row in rows for name in row[2].overrides)
+        self.tracker.share_view(shown, list(swept))
 
     def _child(
         self,

@@ -28,6 +28,7 @@ import numpy as np
 
 from wsvis_platform.database_place import database_file
 from wsvis_platform.mlflow_runs import SUPERSEDED, Runs
+from wsvis_platform.mlflow_view import VIEW_TAG, leaderboard_path, leaderboard_view
 from wsvis_platform.provenance import git_state, library_versions
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -191,17 +192,24 @@ class Tracker:
             f"({self.trouble}); run the same command again with the same --name to add them"
         )
 
+    def share_view(self, metrics: Sequence[str], params: Sequence[str]) -> None:
+        """Let the address of :meth:`browse` open a list sorted by the first metric, best first."""
+        view, experiment = leaderboard_view(metrics, params), self.runs.experiment_id
+        self._do(lambda: self.runs.client.set_experiment_tag(experiment, VIEW_TAG, view))
+
     def browse(self) -> str:
-        """What to type, or where to go, to look at the runs."""
-        database = database_file(self.runs.uri)
+        """What to type, and where to go, to look at the runs."""
+        database, path = database_file(self.runs.uri), leaderboard_path(self.runs.experiment_id)
         if database is None:
-            return f"{self.runs.uri}/#/experiments/{self.runs.experiment_id}"
+            return f"{self.runs.uri}{path}"
         if database == Path("runs/mlflow.db").resolve():
-            return "make ui"
-        if database.name == "mlflow.db":
-            return f"make ui OUTPUT={shlex.quote(str(database.parent))}"
-        uri = shlex.quote(self.runs.uri)
-        return f"mlflow server --host 127.0.0.1 --backend-store-uri {uri}"
+            command = "make ui"
+        elif database.name == "mlflow.db":
+            command = f"make ui OUTPUT={shlex.quote(str(database.parent))}"
+        else:
+            uri = shlex.quote(self.runs.uri)
+            command = f"mlflow server --host 127.0.0.1 --backend-store-uri {uri}"
+        return f"{command}, then open http://127.0.0.1:5000{path}"
 
     def _end_abandoned(self, folder: str, is_driven: Callable[[str], bool]) -> None:
         for run in self.runs.running():

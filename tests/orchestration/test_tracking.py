@@ -233,9 +233,19 @@ def test_a_database_that_is_none_is_one_line_and_stays(tmp_path: Path):
 
 
 def test_browse_says_what_to_type(tracker: Tracker, output: Path):
-    assert tracker.browse() == f"make ui OUTPUT={output.resolve()}"
+    assert tracker.browse().startswith(f"make ui OUTPUT={output.resolve()}, then open http://127.")
     remote = Tracker(Runs(None, "3", "http://10.0.0.1:5000"))
-    assert remote.browse() == "http://10.0.0.1:5000/#/experiments/3"
+    address = "http://10.0.0.1:5000/#/experiments/3/runs?viewStateShareKey=wsvis&"
+    assert remote.browse() == f"{address}workflowType=machine_learning"
+
+
+def test_the_shared_view_is_sorted_by_the_objective_and_shows_the_swept_settings(tmp_path):
+    tracker = Tracker.open("", tmp_path, "sweep")
+    tracker.share_view(["ap50_mean", "miou_mean"], ["fcam.amplification"])
+    tags = tracker.runs.client.get_experiment(tracker.runs.experiment_id).tags
+    view = json.loads(tags["mlflow.sharedViewState.wsvis"])
+    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`ap50_mean`", False)
+    assert "params.`fcam.amplification`" in view["selectedColumns"]
 
 
 @pytest.mark.slow
