@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import ray
+from jaxtyping import UInt8
 
 from wsvis.config import Config
 from wsvis.data.atomic import write_text
@@ -32,6 +35,8 @@ from wsvis_platform.video_worker import StoreInputs
 
 FRAMES_PER_SECOND = 10.0
 """Of films from frames that carry no rate."""
+FILM_SIDE = 960
+"""Pixels of the longer side of a film at most: VP9 codes ten frames of 854 x 480 in a second."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +114,18 @@ def video_outputs(plan: OutputPlan, number: int, video: Video) -> TrackedVideo:
         least = plan.drawn_score if plan.step.learnt_from else 0.0
         frames = track_film(iterate_frames(video), tracks, plan.class_names, min_score=least)
         place = plan.out / "films" / f"{video.id}.{plan.film}"
-        write_film(place, frames, fps=_rate(video))
+        write_film(place, map(_fitted, frames), fps=_rate(video))
     return tracked
+
+
+def _fitted(frame: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
+    """The frame, shrunk where it is too large for a film."""
+    height, width = frame.shape[:2]
+    scale = FILM_SIDE / max(height, width)
+    if scale >= 1:
+        return frame
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
 
 
 def _tracks(plan: OutputPlan, video: Video) -> list[Track]:
