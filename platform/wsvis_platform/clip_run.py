@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,8 @@ class ClipRun:
         self.screen.line(f"step {step.name}: {step.title}")
         self.prepare([self.config], self.dataset, step.targets, None)
         self.keys |= stage_keys(self.config, self.dataset, step.targets)
+        if self._reopened(step.targets):
+            self.prepare([self.config], self.dataset, step.targets, None)
         self.done.append(step)
         if step.name in ("masks", "labels"):
             found = health_of(step, self.dataset, self.store, self.keys)
@@ -96,6 +99,17 @@ class ClipRun:
         self.numbers[step.stage] = numbers
         if numbers:
             self.screen.line(f"{step.title}, against annotated masks: {numbers_line(numbers)}")
+
+    def _reopened(self, stages: Sequence[str]) -> bool:
+        """Whether stored files were damaged: they are let go, to be made again."""
+        damaged = False
+        for name in stages:
+            bad = self.store.corrupt_items(name, self.keys[name])
+            if bad:
+                self.screen.warn(f"{name}: stored files of {', '.join(bad[:3])} are damaged")
+                self.store.reopen(name, self.keys[name], bad)
+                damaged = True
+        return damaged
 
 
 def run_clips(config: Config, options: ClipRunOptions, preset: str, command: str) -> None:

@@ -112,10 +112,13 @@ def test_the_same_command_goes_on_where_it_stopped(clips, finished, tmp_path, ca
     assert not (tmp_path / "out" / "detector.safetensors").exists()
     assert len(list((tmp_path / "out" / "films").iterdir())) == 3
     capsys.readouterr()
+    damaged = next((tmp_path / "store" / "objects" / "fcam_labels").glob("*/*.safetensors"))
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"!")
     run(arguments(clips, tmp_path / "out", *store))
     said = capsys.readouterr().out
     assert "classifier: reused" in said
     assert "pseudo_masks: reused" in said
+    assert f"fcam_labels: stored files of {damaged.stem} are damaged" in said
     for film in (finished / "films").iterdir():
         again = frames_of(tmp_path / "out" / "films" / film.name)
         np.testing.assert_array_equal(frames_of(film), again)
