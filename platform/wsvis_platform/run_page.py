@@ -29,7 +29,8 @@ figcaption { font-size: .9rem; overflow-wrap: anywhere; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .7rem; text-align: right;
   vertical-align: top; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child, .words th, .words td { text-align: left; }
+ul { padding-left: 1.2rem; font-size: .9rem; line-height: 1.4; }
 th { background: var(--soft); }
 .warning { border-left: 4px solid #d98e04; padding: .3rem .8rem; background: var(--soft); }
 </style>

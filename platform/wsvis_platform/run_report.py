@@ -64,8 +64,8 @@ def write_run_report(path: Path, parts: ReportParts) -> None:
     text = PAGE.substitute(
         title=html.escape(parts.dataset.name),
         data=html.escape(parts.data_line),
-        warnings=_paragraphs(parts.warnings, ' class="warning"'),
-        notes=_paragraphs(parts.notes, ""),
+        warnings=_paragraphs(parts.warnings),
+        notes=_list(parts.notes),
         health=_health_table(parts),
         steps=_steps_table(parts),
         aside=_aside(parts.aside),
@@ -80,13 +80,13 @@ def write_run_report(path: Path, parts: ReportParts) -> None:
     write_text(str(path), text)
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An HTML table; the first column is text, the others numbers."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numbers") -> str:
+    """An HTML table; the first column is text, the others numbers, or text too (kind ``words``)."""
     head = "".join(f"<th>{html.escape(text)}</th>" for text in heads)
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    return f'<div class="wide"><table class="{kind}"><tr>{head}</tr>{body}</table></div>'
 
 
 def _steps_table(parts: ReportParts) -> str:
@@ -129,8 +129,13 @@ def _health_table(parts: ReportParts) -> str:
     return table(heads, rows)
 
 
-def _paragraphs(lines: Sequence[str], attributes: str) -> str:
-    return "".join(f"<p{attributes}>{html.escape(line)}</p>" for line in lines)
+def _paragraphs(lines: Sequence[str]) -> str:
+    return "".join(f'<p class="warning">{html.escape(line)}</p>' for line in lines)
+
+
+def _list(lines: Sequence[str]) -> str:
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _cell(name: str, value: float | None, measured: bool) -> str:
@@ -144,7 +149,7 @@ def _aside(aside: Mapping[str, str]) -> str:
     if not aside:
         return ""
     rows = [[name, reason] for name, reason in sorted(aside.items())]
-    return "<h2>Set aside</h2>" + table(["video", "reason"], rows)
+    return "<h2>Set aside</h2>" + table(["video", "reason"], rows, "words")
 
 
 def _films(parts: ReportParts) -> str:
@@ -193,4 +198,5 @@ def _picture(uri: str) -> str:
 
 
 def _settings(config: Config) -> str:
-    return table(["setting", "value"], [[name, str(v)] for name, v in flatten(config).items()])
+    rows = [[name, str(value)] for name, value in flatten(config).items()]
+    return table(["setting", "value"], rows, "words")
