@@ -159,7 +159,7 @@ def run_clips(config: Config, options: ClipRunOptions, preset: str, command: str
         )
         do_steps(run)
         _write(run, out, line, preset, command)
-        lost = record_run(config, options, preset, dataset, run.done, run.numbers, out)
+        lost = record_run(config, options, preset, dataset, run.done, run.numbers, run.health, out)
         if lost:
             screen.warn(lost)
         screen.line(f"took {time.monotonic() - started:.0f} s; open {shown_path(out)}/report.html")
