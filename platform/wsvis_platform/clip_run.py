@@ -44,6 +44,7 @@ from wsvis_platform.run_steps import (
     numbers_line,
     prefix_of,
     wanted,
+    why_masks,
 )
 from wsvis_platform.shown_preparation import Prepare, shown_preparation
 from wsvis_platform.store import Store
@@ -175,14 +176,18 @@ def do_steps(run: ClipRun) -> None:
         run.warn(text)
     if not wanted("labels", stop):
         return
-    labels = FCAM
-    if choice != "fcam":
+    labels, reason = FCAM, ""
+    if choice == "auto":
+        reason = why_masks(run.config.classifier.head)
+    from_masks = choice == "fcam" or bool(reason)
+    if not from_masks or stop == "labels":
         run.do(LABELS)
-        labels, reason = FLOWIRN, ""
+    if not from_masks:
+        labels = FLOWIRN
         if choice == "auto":
             labels, reason = chosen_labels(run.health[FCAM], run.health[FLOWIRN])
-        if reason:
-            run.note(f"the detector learns from the masks straight from f-CAM: {reason}")
+    if reason:
+        run.note(f"the detector learns from the masks straight from f-CAM: {reason}")
     for step in detector_steps(labels):
         if wanted(step.name, stop):
             run.do(step)

@@ -92,8 +92,8 @@ class ClipRunOptions(MachineOptions):
     """Last step: masks straight from class maps (seconds to minutes), labels of flowIRN, detector,
     or tracks. Films and a report are made of what there is."""
     labels: Literal["auto", "fcam", "flowirn"] = "auto"
-    """What the detector learns from: masks straight from f-CAM, flowIRN's labels, or flowIRN's
-    unless they cover whole frames."""
+    """What the detector learns from: masks straight from f-CAM, flowIRN's labels, or (auto) the
+    masks where class maps come from ImageNet's own head, else flowIRN's unless they ran away."""
     film: Literal["webm", "mp4", "gif", "none"] = "webm"
     """Kind of the films; browsers play webm and gif."""
     drawn_score: float = 0.1

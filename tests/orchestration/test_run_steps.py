@@ -18,6 +18,7 @@ from wsvis_platform.run_steps import (
     chosen_labels,
     detector_steps,
     numbers_line,
+    why_masks,
 )
 
 GOOD = LabelHealth("any", 10, 0, 20, 0, 0.10, 0.1)
@@ -38,6 +39,11 @@ def test_a_detector_learns_from_flowirn_unless_its_labels_ran_away(fcam, flowirn
     labels, reason = chosen_labels(fcam, flowirn)
     assert labels == chosen
     assert bool(reason) == (chosen == FCAM)
+
+
+def test_masks_from_imagenets_head_are_learnt_from_without_flowirn():
+    assert "--labels flowirn" in why_masks("imagenet")
+    assert why_masks("trained") == ""
 
 
 def test_every_step_names_stages_that_exist():
