@@ -50,7 +50,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 run: install
 	@test -e $(call quoted,$(OUTPUT)/clips/labels.csv) || \
 		$(BIN)/wsvis data synth $(call quoted,$(OUTPUT)/clips) --as-videos
-	$(BIN)/wsvis run --preset clips-standin --detector.steps 300 --detector.warm-up 30 \
+	$(BIN)/wsvis run --preset clips-standin --classifier.epochs 12 --classifier.min-steps 100 \
+		--detector.steps 300 --detector.warm-up 30 \
 		--videos $(call quoted,$(OUTPUT)/clips) --out $(call quoted,$(OUTPUT)/clips-run) $(ARGS)
 
 sweep: install
