@@ -127,11 +127,9 @@ def test_a_broken_film_is_named_in_one_line_and_the_others_go_on(films, checkpoi
     assert "2 of 4 could not be used" in said[-1]
 
 
-def test_a_film_that_breaks_off_while_it_is_read(films, checkpoint, capsys):
-    # an AVI says at its beginning how many frames it has: it opens well
+def test_a_film_that_breaks_off_is_one_warning(films, checkpoint, capsys):
     damaged = write_video(films / "damaged.avi", 30, "MJPG")
     cut_off(damaged)
-    assert probe_video(str(damaged))[0] == 30
     out = run(films, checkpoint, damaged, films / "second.avi")
     assert check_results(out, [3])
     lines = [line for line in capsys.readouterr().out.splitlines() if "damaged.avi" in line]
@@ -212,7 +210,7 @@ def test_an_empty_folder_of_the_users_own_stays(films, checkpoint):
 
 
 def test_a_trouble_of_flow_names_its_film_and_its_options(films, checkpoint, monkeypatch, capsys):
-    with pytest.raises(InputError, match=r"^--flow-weights: nowhere\.pth is not there"):
+    with pytest.raises(InputError, match=r"^--flow-weights: nowhere\.pth: is not there"):
         run(films, checkpoint, flow="raft-small", flow_weights="nowhere.pth")
     flow, calls = OpenCvFlow.flow, []
 
