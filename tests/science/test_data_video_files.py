@@ -11,6 +11,7 @@ from wsvis.data.frames import read_frames
 from wsvis.data.load import load_dataset
 from wsvis.data.video_files import read_video_files
 from wsvis.errors import InputError
+from wsvis.viz.movies import write_gif
 
 HEADER = "video,first_frame,last_frame,class\n"
 
@@ -42,6 +43,15 @@ def test_what_the_table_says(folder):
         assert video.instances is None
         levels = read_frames(video).mean((1, 2, 3))
         assert np.allclose(levels, 5 * np.arange(8) + 4, atol=3)
+
+
+def test_an_animated_gif_is_a_video(folder):
+    frames = [np.full((48, 64, 3), 25 * n, np.uint8) for n in range(8)]
+    write_gif(folder / "d.gif", frames)
+    dataset = read_video_files(table(folder, "d.gif,0,3,dog\n"))
+    video = next(video for video in dataset.videos if video.id == "d")
+    assert (video.length, video.problem) == (8, "")
+    assert read_frames(video).shape[0] == 8
 
 
 def test_a_table_from_a_spreadsheet(folder):

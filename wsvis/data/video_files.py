@@ -28,7 +28,10 @@ from wsvis.errors import InputError
 from wsvis.types import Dataset, Video, VideoFile
 
 COLUMNS = ("video", "first_frame", "last_frame", "class")
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts")
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".ts"),
+    ".gif",  # animated
+)
 PROBES = 8
 """Videos opened at once: OpenCV releases Python's lock while it decodes."""
 
