@@ -73,6 +73,7 @@ def open_run(
         dataset, held_out = load_both(config, options, screen)
         check_settings(config, dataset, targets, held_out)
         stack.enter_context(only_driver(folder))
+        screen.log_to(folder / "run.log")
         store = Store(output / "store")
         target = targets[0]
         screen.line(f"{data_line(config.data, dataset)}; results go to {shown_path(folder)}")

@@ -45,6 +45,11 @@ class Trial:
     pruned: bool = False
     """Stopped before its last seed because others were ahead."""
 
+    @property
+    def label(self) -> str:
+        """Its number as it is shown everywhere: ``07``."""
+        return f"{self.number:02d}"
+
     def objective(self, metric: str) -> float:
         """Mean of the metric over seeds; NaN for a trial that failed or was pruned."""
         if self.measurement is None or self.pruned:

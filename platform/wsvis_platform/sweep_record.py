@@ -6,6 +6,9 @@ import contextlib
 import hashlib
 import json
 import math
+import re
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -27,11 +30,13 @@ from wsvis_platform.importance_figure import importance_figure
 from wsvis_platform.measure import METRICS, Measurement
 from wsvis_platform.options import MachineOptions, RunOptions, SweepOptions
 from wsvis_platform.pictures import chosen_frames, setting_strips
+from wsvis_platform.provenance import git_state
 from wsvis_platform.run_lock import is_driven
 from wsvis_platform.stopping import exit_status, not_cut_short
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial
 from wsvis_platform.sweep_figures import objective_figure
+from wsvis_platform.sweep_report import setting_text
 from wsvis_platform.tracking import Tracker
 
 Row = tuple[str, str, Measurement, Measurement | None]
@@ -119,7 +124,8 @@ class SweepRecord:
 
     def trial(self, trial: Trial) -> None:
         """One finished trial as a child run; a failed one keeps its reason."""
-        found, name = trial.measurement, f"trial {trial.number}"
+        found = trial.measurement
+        name = f"trial {trial.label} {setting_text(trial.overrides)}"
         if found is None:
             self.tracker.log_trial(
                 self.parent,
@@ -174,7 +180,18 @@ class SweepRecord:
                     figure.savefig(written, dpi=110)
                 rest.append(self.folder / name)
         file = self.folder / "summary.json"
-        plain = json_ready([_plain(row) for row in rows])
+        plain = json_ready(
+            {
+                "schema": 1,
+                "objective": metric,
+                "data": self.dataset.name,
+                "data_fingerprint": self.dataset.fingerprint,
+                "seeds": list(self.options.seeds),
+                **git_state(),
+                "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+                "rows": [_plain(row) for row in rows],
+            }
+        )
         write_text(file, json.dumps(plain, indent=1, allow_nan=False) + "\n")
         self.tracker.log_parent(self.parent, _finite(summary), [*rest, file])
         shown = [f"{metric}_mean", f"{metric}_std", f"held_out_{metric}_mean"]
@@ -235,7 +252,10 @@ class SweepRecord:
         strip = setting_strips(
             config, self.dataset, self.store, found.keys[0], masks, self.frames, title
         )
-        file = self.folder / "strips" / f"{name.replace(' ', '_').replace('/', '_')}.png"
+        # a trial's settings stand in its title; its file bears the number alone
+        number = re.match(r"trial \d+", name)
+        short = re.sub(r"[^A-Za-z0-9.+-]+", "_", number.group() if number else name)
+        file = self.folder / "strips" / f"{short}.png"
         file.parent.mkdir(exist_ok=True)
         write_png(file, strip)
         return strip

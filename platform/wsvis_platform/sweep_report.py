@@ -87,9 +87,7 @@ def trial_table(trials: Sequence[Trial], metric: str, shown: int = 8) -> Table:
         if found is None or trial.pruned:
             continue
         scores = [score_text(found, name) for name in METRICS]
-        table.add_row(
-            str(trial.number), setting_text(found.overrides), *scores, _stages(found.computed)
-        )
+        table.add_row(trial.label, setting_text(found.overrides), *scores, _stages(found.computed))
     return table
 
 
@@ -105,16 +103,39 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
         summary = found.summary() if found else {}
         rows.writerow(
             [
-                trial.number,
+                trial.label,
                 "pruned" if trial.pruned else "done" if found else "failed",
-                *[trial.overrides.get(name, "") for name in names],
-                *[summary.get(name, "") for name in scores],
+                *[_four_digits(trial.overrides.get(name, "")) for name in names],
+                *[_four_digits(summary.get(name, "")) for name in scores],
                 len(found.seeds) if found else 0,
                 round(trial.seconds, 2),
                 trial.error,
             ]
         )
     write_text(path, text.getvalue())
+
+
+def write_table(
+    path: Path,
+    rows: Sequence[tuple[str, Measurement | None, Measurement | None]],
+    held_out: bool,
+) -> None:
+    """The result table as Markdown, whole or not at all."""
+    heads = ["method", "setting", *map(_head, METRICS)]
+    if held_out:
+        heads += [f"held-out {_head(metric)}" for metric in METRICS]
+    lines = [heads, ["---"] * 2 + ["---:"] * (len(heads) - 2)]
+    for name, measurement, other in rows:
+        cells = [name, setting_text(measurement.overrides) if measurement else "-"]
+        cells += [score_text(measurement, metric) for metric in METRICS]
+        if held_out:
+            cells += [score_text(other, metric) for metric in METRICS]
+        lines.append(cells)
+    write_text(path, "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n")
+
+
+def _four_digits(value: Any) -> Any:
+    return f"{value:.4f}" if isinstance(value, float) else value
 
 
 def _head(metric: str) -> str:

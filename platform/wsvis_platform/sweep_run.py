@@ -30,6 +30,7 @@ from wsvis_platform.sweep_report import (
     score_text,
     setting_text,
     trial_table,
+    write_table,
     write_trials,
 )
 
@@ -133,10 +134,12 @@ def sweep_and_report(
         table = [(*row, other) for row, other in zip(rows, others, strict=True)]
         record.results(table, trials, metric, axes, files)
         screen.show(trial_table(trials, metric))
+        shown = [(row, found, other) for row, _, found, other in table]
+        write_table(folder / "table.md", shown, held_out is not None)
         screen.show(
             result_table(
                 f"{dataset.name}, {len(options.seeds)} seeds, mean ± std; best by {metric}",
-                [(row, found, other) for row, _, found, other in table],
+                shown,
                 held_out is not None,
             )
         )
@@ -218,11 +221,15 @@ def _scores(found: Measurement, metric: str) -> str:
 
 def _trial_line(trial: Trial, done: int, total: int, metric: str) -> str:
     if trial.measurement is None:
-        return f"trial {done}/{total} failed: {trial.error}  {setting_text(trial.overrides)}"
+        return (
+            f"trial {done}/{total} ({trial.label}) failed: {trial.error}  "
+            f"{setting_text(trial.overrides)}"
+        )
     found = trial.measurement
     what = f" pruned after seed {found.seeds[-1]}," if trial.pruned else ""
     return (
-        f"trial {done}/{total}{what} {_scores(found, metric)}  {setting_text(found.overrides)}"
+        f"trial {done}/{total} ({trial.label}){what} {_scores(found, metric)}  "
+        f"{setting_text(found.overrides)}"
         f"  [reused {', '.join(found.reused) or 'nothing'}; "
         f"computed {', '.join(found.computed) or 'nothing'}; {trial.seconds:.1f} s]"
     )

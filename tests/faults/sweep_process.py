@@ -176,7 +176,7 @@ def result(output: Path, said: str, *, name: str = "ref", uri: str = "") -> Resu
     begin = max(n for n, line in enumerate(lines) if "seeds, mean" in line)
     return Result(
         trials=tuple(sorted(rows)),
-        summary=json.loads((folder / "summary.json").read_text()),
+        summary=json.loads((folder / "summary.json").read_text())["rows"],
         table=[line.rstrip() for line in lines[begin:] if line.startswith("│")],
         best=json.loads((folder / "best_config.json").read_text()),
         parent=parent,

@@ -188,7 +188,7 @@ def test_a_sweep_over_flowirn_prunes_and_records_it(rows, output):
     for trial in trials:
         assert int(trial["seeds"]) == (2 if trial["status"] == "done" else 1)
     done = [float(t["miou_mean"]) for t in trials if t["status"] == "done"]
-    best = json.loads((folder / "summary.json").read_text())[-1]
+    best = json.loads((folder / "summary.json").read_text())["rows"][-1]
     assert best["name"] == "best of the sweep"
     assert sum(run["miou"] for run in best["per_seed"]) / 2 == pytest.approx(max(done))
 

@@ -106,9 +106,12 @@ def test_a_sweep_leaves_tables_config_plots_and_strips(swept):
     for picture in ("objective.png", "importance.png"):
         assert (folder / picture).stat().st_size > 5000
     summary = json.loads((folder / "summary.json").read_text())
-    names = [row["name"] for row in summary]
+    assert (summary["schema"], summary["objective"]) == (1, "ap50")
+    names = [row["name"] for row in summary["rows"]]
     assert {"plain CAM", "motion alone", "literal", "best of the sweep"} <= set(names)
-    assert all(len(row["held_out_per_seed"]) == 2 for row in summary)
+    assert all(len(row["held_out_per_seed"]) == 2 for row in summary["rows"])
+    assert (folder / "table.md").read_text().count("\n") == 2 + len(names)
+    assert "results go to" in (folder / "run.log").read_text()
 
 
 def test_every_trial_is_a_child_run_with_its_whole_configuration_and_lineage(swept):
@@ -282,7 +285,7 @@ def test_a_sweep_without_one_good_trial_ends_in_one_line_and_keeps_every_setting
     folder = tmp_path / "sweeps" / "bad"
     assert not (folder / "best_config.json").exists()
     rows = list(csv.DictReader((folder / "trials.csv").open()))
-    assert [row["trial"] for row in rows] == ["1", "2", "3"]
+    assert [row["trial"] for row in rows] == ["01", "02", "03"]
     assert {row["status"] for row in rows} == {"failed"}
     assert all(0.1 <= float(row["fcam.amplification"]) <= 0.9 for row in rows)
     _, parent, children = runs_of(tmp_path, "bad")
