@@ -23,13 +23,19 @@ def experiment(arguments: Sequence[str]) -> None:
 
     Raises:
         InputError: no such experiment.
+        SystemExit: after ``--help``.
     """
     scripts = experiments()
-    if not arguments or arguments[0] in ("-h", "--help"):
+    asked = bool(arguments) and arguments[0] in ("-h", "--help")
+    if asked or not arguments:
         width = max(map(len, scripts), default=0)
-        print("usage: wsvis experiment NAME [OPTIONS]; NAME --help shows its options\n")
+        print(
+            "Run an experiment by its name: wsvis experiment NAME [OPTIONS]; --help after it too\n"
+        )
         for name, path in scripts.items():
             print(f"  {name:<{width}}  {_first_line(path)}")
+        if asked:
+            raise SystemExit(0)
         return
     name = arguments[0].removesuffix(".py")
     if name not in scripts:

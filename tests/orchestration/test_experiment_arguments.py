@@ -77,7 +77,7 @@ def test_a_config_file_lies_over_the_preset_and_under_the_command_line(tmp_path)
         (["--fcam.compensation", "medain"], "median"),
         (["--seeds", "1", "1"], "twice"),
         (["--objective", "pseudo_label_ap60"], "pseudo_label_ap50"),
-        (["--config-file", "nowhere.json"], "nowhere.json: No such file"),
+        (["--config-file", "nowhere.json"], "nowhere.json: there is no such file"),
         (["--preset"], "--preset"),
         (["stray"], "stray"),
     ],

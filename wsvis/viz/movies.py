@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -57,9 +57,10 @@ def _write_video(path: Path, frames: Frames, fps: float, codec: str, suffix: str
                 height, width = frame.shape[:2]
                 even = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
                 if writer is None:
+                    name: Any = os.fsencode(part)  # OpenCV crashes at text that is no UTF-8
                     with _without_ffmpeg_lines():
                         writer = cv2.VideoWriter(
-                            str(part),
+                            name,
                             cv2.VideoWriter.fourcc(*codec),
                             fps,
                             (even.shape[1], even.shape[0]),
