@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -37,10 +38,24 @@ def listen_for_signals() -> None:
     """Take over the signals that stop a command; one that the caller ignores stays ignored."""
     if threading.current_thread() is not threading.main_thread():
         return
+    if not _State.listening:
+        _quiet_where_nothing_can_be_raised()
     _State.listening = True
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
+
+
+def _quiet_where_nothing_can_be_raised() -> None:
+    """No stack dump where a signal arrives inside a finaliser; the next line shown raises again."""
+    usual = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        stopped = _State.signal and issubclass(unraisable.exc_type, KeyboardInterrupt)
+        if not stopped:
+            usual(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def exit_status() -> int:

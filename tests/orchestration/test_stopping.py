@@ -50,6 +50,15 @@ print("not reached")
 """,
     "Python": "while True: time.sleep(0.01)",
     "a wait in C": "time.sleep(600)",
+    "a finaliser": """
+from wsvis_platform.console import Screen
+class Slow:
+    def __del__(self):
+        while True: time.sleep(0.01)
+Slow()
+Screen().line("going on")
+print("not reached")
+""",
     "exception swallowed": """
 try:
     time.sleep(600)
