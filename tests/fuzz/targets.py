@@ -20,13 +20,14 @@ from wsvis.config import Config, DataConfig
 from wsvis.data.images import decode_video, frame_rate, probe_video, read_image
 from wsvis.data.indexed_png import read_indexed_png
 from wsvis.data.load import load_dataset
-from wsvis.data.splits import load_split
+from wsvis.data.splits import Split, load_split, save_split
 from wsvis.flow.codec import encode_flow
 from wsvis.payload import Payload, to_bytes
 from wsvis.weights_input import read_payload, read_tensors
 from wsvis_platform.config_files import read_config, write_config
-from wsvis_platform.data_commands import data_check, data_split, data_synth
-from wsvis_platform.evaluate_commands import evaluate_frames, evaluate_vis, export_zip
+from wsvis_platform.data_commands import data_check, data_synth
+from wsvis_platform.evaluate_commands import evaluate_frames, evaluate_vis
+from wsvis_platform.export_command import export
 from wsvis_platform.track_commands import track
 
 Mutate = Callable[[bytes, Random], bytes]
@@ -56,7 +57,9 @@ def make_sound_files(folder: Path) -> None:
         frames += [about | {"frame": t, "segmentation": m} for t, m in enumerate(forms) if m]
     (folder / "tracks.json").write_text(json.dumps(tracks))
     (folder / "frames.json").write_text(json.dumps(frames))
-    data_split(str(folder / "instances.json"), out=str(folder / "split.json"), held_out_per_class=1)
+    names = [str(video["id"]) for video in truth["videos"]]
+    split = Split(tuple(names[1:]), tuple(names[:1]), held_out_per_class=1, seed=0)
+    save_split(split, str(folder / "split.json"))
     write_config(folder / "config.json", Config())
     _make_pictures(folder)
     torch.manual_seed(0)
@@ -136,7 +139,7 @@ TARGETS = {
     "frames": Target(_truth_and("frames.json"), _measured_frames),
     "export": Target(
         {"tracks.json": mutated_json},
-        lambda folder, name: export_zip(results=str(folder / name), out=str(folder / "out.zip")),
+        lambda folder, name: export(results=str(folder / name), out=str(folder / "out.zip")),
     ),
     "track": Target(
         _truth_and("frames.json")
