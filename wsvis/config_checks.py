@@ -68,6 +68,11 @@ def _check_values(kind: type, values: Mapping[str, Any], prefix: str) -> None:
             if value not in choices:
                 near = suggestion(shown_value(value).strip("'"), choices)
                 raise InputError(f"{prefix}{name} is {shown_value(value)}; {near}")
+        parts = typing.get_args(hints[name])
+        if typing.get_origin(hints[name]) is tuple and Ellipsis not in parts:
+            count = len(value) if isinstance(value, list | tuple) else 1
+            if count != len(parts):
+                raise InputError(f"{prefix}{name} has {count} values; give {len(parts)}")
 
 
 def suggestion(given: str, choices: Iterable[str]) -> str:

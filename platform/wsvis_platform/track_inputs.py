@@ -5,6 +5,7 @@ T frames, H W pixels.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -97,7 +98,8 @@ def stored_flow(folder: Path) -> BackwardFlow:
         if video.length == 1:
             return []
         names = [f"{video.name}.safetensors", f"{video.id}.safetensors"]
-        path = next((folder / name for name in names if (folder / name).is_file()), None)
+        # a name from outside may be longer than a file's can be, which this takes for absent
+        path = next((folder / name for name in names if os.path.isfile(folder / name)), None)
         if path is None:
             raise InputError(
                 f"{folder}: holds no {' or '.join(names)}; compute flow for video {video.id}, "

@@ -76,3 +76,8 @@ def test_a_slice_takes_leaves_and_groups_and_refuses_unknown_names():
     }
     with pytest.raises(KeyError):
         config_slice(config, ("fcam.ampl",))
+
+
+def test_a_pair_of_numbers_takes_two():
+    with pytest.raises(InputError, match=r"detector\.short_sides has 3 values; give 2"):
+        with_overrides(Config(), {"detector.short_sides": [1, 2, 3]})

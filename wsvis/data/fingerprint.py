@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from wsvis.data.regular_file import open_regular
+from wsvis.errors import InputError
 from wsvis.passing_faults import is_passing, passing_fault
 from wsvis.types import Dataset, FrameFiles, SyntheticSource, Video, VideoFile
 
@@ -66,9 +68,9 @@ def file_digest(path: str) -> str:
         PassingFault: it cannot be read at the moment; a disk does not answer, say.
     """
     try:
-        with open(path, "rb", buffering=0) as file:
-            return hashlib.file_digest(file, _blake2b).hexdigest()
-    except OSError as error:
+        with open_regular(path) as file:
+            return hashlib.file_digest(file, _blake2b).hexdigest()  # pyright: ignore
+    except (OSError, InputError) as error:
         if is_passing(error):
             raise passing_fault(path, error) from None
         return ABSENT

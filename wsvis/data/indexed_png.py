@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+
 import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
-from wsvis.data.regular_file import open_regular
+from wsvis.data.regular_file import read_regular
 from wsvis.errors import InputError
 
 MAX_PIXELS = 1 << 26
 """8192 x 8192: a small file may claim a mask that fills the memory."""
+MAX_BYTES = 256 << 20
+"""Of the file; a mask of all those pixels that compresses badly."""
 
 
 _ABSENT = "the mask is absent; restore the file"
@@ -25,7 +29,9 @@ def read_indexed_png(path: str) -> tuple[Int[np.ndarray, "H W"], bool]:
         InputError: the file is absent, damaged, too large, or holds colours.
     """
     try:
-        with open_regular(path, _ABSENT) as file, Image.open(file) as image:
+        # from memory: Pillow believes what a file says of its chunks, and a file reserves that much
+        content = BytesIO(read_regular(path, MAX_BYTES, _ABSENT))
+        with Image.open(content) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(f"{path}: has more pixels than a mask may have; check the file")
             mode = image.mode
