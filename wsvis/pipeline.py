@@ -153,7 +153,7 @@ def _refined(labels: str, prefix: str) -> tuple[Stage, Stage]:
 STAGES: tuple[Stage, ...] = (
     # every frame decodes at the size the data set says; a video that fails is out from here on
     Stage("frames", 1, (), (), per_video=data_stages.check_frames),
-    Stage("flow", 1, ("frames",), ("flow",), per_video=flow_stages.flow),
+    Stage("flow", 2, ("frames",), ("flow",), per_video=flow_stages.flow),
     # how far each pixel moves once the camera's motion is taken out
     Stage("motion", 1, ("flow",), ("fcam.compensation",), per_video=flow_stages.motion),
     Stage(

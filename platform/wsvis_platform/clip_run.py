@@ -26,6 +26,7 @@ from wsvis_platform.doctor import preflight
 from wsvis_platform.gpus import gpus_here, with_gpus
 from wsvis_platform.options import ClipRunOptions
 from wsvis_platform.run_folder import open_folder
+from wsvis_platform.run_lock import only_driver, refuse_second
 from wsvis_platform.run_outputs import OutputPlan, write_outputs
 from wsvis_platform.run_record import record_run
 from wsvis_platform.run_report import ReportParts, write_run_report
@@ -134,7 +135,9 @@ def run_clips(config: Config, options: ClipRunOptions, preset: str, command: str
         if not options.address:
             options = with_gpus(options, gpus_here())
         check_settings(config, dataset, all_targets(options.stop_after, options.labels))
+        refuse_second(out, "--out")
         open_folder(out, config, command)
+        stack.enter_context(only_driver(out, "--out"))
         screen.log_to(out / "run.log")
         screen.line(command)
         line = data_line(config.data, dataset)

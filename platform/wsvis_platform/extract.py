@@ -130,7 +130,7 @@ def ray_data_runner(
             )
         suspects: set[tuple[str, str]] = set()
         try:
-            with _without_core_lines():
+            with without_core_lines():
                 for plain in rows.iter_rows():
                     row = _row(plain)
                     if row.status == "suspect":
@@ -202,7 +202,7 @@ def _blocks(tasks: Sequence[Task], workers: int) -> list[pyarrow.Table]:
 
 
 @contextlib.contextmanager
-def _without_core_lines() -> Iterator[None]:
+def without_core_lines() -> Iterator[None]:
     """Keep lines of Ray's C++ core off stderr; whatever else was written there follows afterwards.
 
     Ray Data's own way of starting actors makes the core print an "error" about restarts for every

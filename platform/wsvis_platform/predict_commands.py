@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from wsvis.errors import InputError
 from wsvis_platform.console import Screen
-
-if TYPE_CHECKING:
-    from wsvis_platform.predict_video import Clip
 
 DETECTOR_FILE = "detector.safetensors"
 """What ``wsvis run`` calls its detector."""
@@ -25,6 +20,8 @@ def predict(
     out: str,
     run: str = "",
     checkpoint: str = "",
+    classes: tuple[str, ...] = (),
+    min_score: float = 0.0,
     short_side: int = -1,
     frame_step: int = 1,
     keep_readable: bool = False,
@@ -36,20 +33,26 @@ def predict(
     max_tracks: int = 20,
     film: Literal["webm", "mp4", "gif", "none"] = "webm",
     drawn_score: float = 0.1,
+    workers: int = 0,
+    gpus: str = "auto",
+    gpus_per_worker: float = 1.0,
+    address: str = "",
 ) -> None:
-    """Find and follow objects in video files.
+    """Find and follow objects in video files, few or ten thousand.
 
-    Writes into a new folder NAME.webm for each video (its frames with the tracks drawn over them;
-    NAME-2.webm and so on where several have one name), results.json (all tracks with a mask per
-    frame, in YouTube-VIS's results format) and videos.json (which video has which id, which class
-    which). A video that cannot be read is named, and the others go on.
+    Every video gets a folder OUT/videos/NAME with its film, results.json and videos.json; OUT gets
+    results.json (all tracks with a mask per frame, in YouTube-VIS's results format), videos.json
+    (which video has which id, which class which) and unusable.csv (videos that could not be read,
+    and why). The same command goes on where it was stopped, and takes videos that were added.
 
     Args:
         videos: files, or folders of them.
-        out: the folder to make; there must be nothing in it.
+        out: folder for the results.
         run: folder of a ``wsvis run`` that has trained a detector.
         checkpoint: instead of it, the file of a detector: OUT/detector.safetensors of a run, or
             OUTPUT/store/objects/detector/KEY/whole.safetensors of an experiment.
+        classes: names of the classes to look for; empty: all that the detector knows.
+        min_score: tracks that score less are left out.
         short_side: pixels of the shorter side that the network reads; 0: frames as they are; -1: as
             in its training.
         frame_step: look at every n-th frame.
@@ -63,85 +66,86 @@ def predict(
         max_tracks: keep this many per video; 0 = all.
         film: of each video; browsers play webm and gif, these MP4s not all.
         drawn_score: tracks that score less are not drawn.
+        workers: videos looked at side by side; 0 = one per GPU, or per CPU where there is none.
+        gpus: GPUs to use: auto = all there are, or a number; 0 = none.
+        gpus_per_worker: GPUs that a worker holds, where GPUs are used; 0.5 lets two share one.
+        address: Ray cluster to join; empty: this machine. OUT, the videos and the detector must
+            then lie where every node sees them.
     """
     _check(locals())
+    if not videos:
+        raise InputError("--videos is empty; give a folder or files")
+    if not out:
+        raise InputError("--out is empty; give the folder that the results go to")
 
-    from wsvis.data.atomic import write_text
-    from wsvis.tracking.results import results_of, write_results
-    from wsvis.tracking.track import track_video
-    from wsvis_platform.predict_video import (
-        film_names,
-        find_videos,
-        look_at,
-        open_clip,
-        read_detector,
-    )
+    from wsvis_platform.cluster import start_ray
+    from wsvis_platform.given_paths import absolute_path
+    from wsvis_platform.gpus import gpus_here, with_gpus
+    from wsvis_platform.options import MachineOptions
+    from wsvis_platform.predict_folder import PredictJob, open_predictions, remove_predictions
+    from wsvis_platform.predict_run import assemble_results, list_unusable, predict_videos
+    from wsvis_platform.predict_video import film_names, find_videos, read_detector
+    from wsvis_platform.run_lock import only_driver, refuse_second
     from wsvis_platform.track_inputs import flow_provider
 
+    machine = MachineOptions(
+        workers=workers, gpus=gpus, gpus_per_worker=gpus_per_worker, address=address
+    )
     with Screen() as screen:
-        paths = find_videos(videos)
-        detector = read_detector(_detector_file(run, checkpoint))
-        moves = flow != "none" and method != "iou"
-        provider = flow_provider(flow, flow_weights) if moves else None
-        problems: list[str] = []
-        clips: list[Clip] = []
-        for path, name in zip(paths, film_names(paths), strict=True):
-            try:
-                clips.append(open_clip(path, name, frame_step, keep_readable, screen.warn))
-            except InputError as error:
-                problems.append(str(error))
-        if not clips:
-            raise InputError(_nothing_worked(problems))
-        for problem in problems:
-            screen.warn(problem)
-        made = _make_folder(out)
-
-        side = detector.short_side if short_side < 0 else short_side
-        category_ids = list(range(1, len(detector.class_names) + 1))
-        entries: list[dict[str, Any]] = []
-        done: list[Clip] = []
-        before = count = 0
+        paths = find_videos([absolute_path(path, "--videos") for path in videos])
+        names = film_names(paths)
+        file = absolute_path(_detector_file(run, checkpoint), "--run" if run else "--checkpoint")
+        _check_classes(classes, read_detector(file).class_names)
+        if flow != "none" and method != "iou":
+            flow_provider(flow, flow_weights)  # what is wrong with it is said before any work
+        if not address:
+            machine = with_gpus(machine, gpus_here())
+        if flow_weights and os.path.exists(flow_weights):
+            flow_weights = absolute_path(flow_weights, "--flow-weights")
+        job = PredictJob(
+            file,
+            short_side,
+            frame_step,
+            keep_readable,
+            score,
+            detections,
+            tuple(sorted(set(classes))),
+            flow,
+            flow_weights,
+            method,
+            max_tracks,
+            min_score,
+            drawn_score,
+            film,
+            absolute_path(out, "--out"),
+        )
+        refuse_second(Path(job.out), "--out")
+        made = open_predictions(job)
+        rows: list[dict[str, Any]] = []
         try:
-            with screen.bar("frames", sum(clip.video.length for clip in clips)) as bar:
-                for clip in clips:
-                    try:
-                        found, backward = look_at(
-                            clip,
-                            detector,
-                            provider,
-                            lambda frames, start=before: bar.update(start + frames),
-                            short_side=side,
-                            score_threshold=score,
-                            detections=detections,
-                        )
-                        tracks = track_video(
-                            found, backward, method=method, min_score=score, max_tracks=max_tracks
-                        )
-                        if film != "none":
-                            _draw(clip, tracks, detector.class_names, out, film, drawn_score)
-                    except InputError as error:
-                        said = str(error)
-                        problems.append(said if clip.path in said else f"{clip.path}: {said}")
-                        if len(clips) > 1:  # else the error says it
-                            screen.warn(problems[-1])
-                    else:
-                        done.append(clip)
-                        entries += results_of(len(done), tracks, category_ids)
-                        screen.line(f"{clip.path}: {len(found)} frames, {len(tracks)} tracks")
-                    before += clip.video.length
-                    bar.update(before)
-        finally:  # whatever ended it, what is done is kept
-            if done:
-                count = write_results(os.path.join(out, "results.json"), entries)
-                listed = _listing(done, detector.class_names)
-                write_text(os.path.join(out, "videos.json"), json.dumps(listed, indent=1) + "\n")
-            elif made:
-                with contextlib.suppress(OSError):  # something else is in it
-                    os.rmdir(out)
+            with (
+                only_driver(Path(job.out), "--out"),
+                start_ray(
+                    address=address or None,
+                    num_cpus=workers or None,
+                    num_gpus=None if address else int(machine.gpus),
+                ) as cluster,
+            ):
+                machine = with_gpus(machine, cluster.gpus)
+                rows = predict_videos(job, paths, names, machine, screen)
+                done = sum(row["status"] == "done" for row in rows)
+                if done:
+                    count = assemble_results(job, rows)
+                    list_unusable(job, rows)
+        finally:
+            nothing = not any(Path(job.out, "videos").glob("*/done.json"))
+            if nothing:
+                remove_predictions(job, made)
+        problems = [row["detail"] for row in rows if row["status"] != "done"]
         if not done:
             raise InputError(_nothing_worked(problems))
         left = f"; {len(problems)} of {len(paths)} could not be used" if problems else ""
-        screen.line(f"{out}: {count} tracks in {len(done)} videos{left}")
+        screen.line(f"{out}: {count} tracks in {done} videos{left}")
 
 
 def _detector_file(run: str, checkpoint: str) -> str:
@@ -161,38 +165,14 @@ def _detector_file(run: str, checkpoint: str) -> str:
     return path
 
 
-def _draw(
-    clip: Clip,
-    tracks: Sequence[Any],
-    class_names: Sequence[str],
-    out: str,
-    film: str,
-    drawn_score: float,
-) -> None:
-    from wsvis.data.frames import iterate_frames
-    from wsvis.viz.movies import write_film
-    from wsvis.viz.track_overlays import track_film
+def _check_classes(given: Sequence[str], known: Sequence[str]) -> None:
+    from wsvis.config_checks import suggestion
 
-    frames = track_film(iterate_frames(clip.video), tracks, class_names, min_score=drawn_score)
-    write_film(Path(out) / f"{clip.video.id}.{film}", frames, fps=clip.fps)
-
-
-def _listing(clips: Sequence[Clip], class_names: Sequence[str]) -> dict[str, Any]:
-    """Videos and categories as a YouTube-VIS JSON has them, with the file instead of its frames."""
-    return {
-        "videos": [
-            {
-                "id": number,
-                "name": clip.video.id,
-                "file": clip.path,
-                "height": clip.video.height,
-                "width": clip.video.width,
-                "length": clip.video.length,
-            }
-            for number, clip in enumerate(clips, start=1)
-        ],
-        "categories": [{"id": n, "name": name} for n, name in enumerate(class_names, start=1)],
-    }
+    for name in given:
+        if name not in known:
+            raise InputError(
+                f"--classes {name}: the detector knows no such class; {suggestion(name, known)}"
+            )
 
 
 def _nothing_worked(problems: Sequence[str]) -> str:
@@ -201,22 +181,11 @@ def _nothing_worked(problems: Sequence[str]) -> str:
     return f"none of the {len(problems)} videos can be used; the first: {problems[0]}"
 
 
-def _make_folder(out: str) -> bool:
-    """Whether the folder was not there before."""
-    made = not os.path.exists(out)
-    if os.path.exists(out) and not (os.path.isdir(out) and not os.listdir(out)):
-        raise InputError(f"{out}: exists already; remove it or choose another name")
-    try:
-        os.makedirs(out, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be made ({error.strerror}); choose another") from None
-    return made
-
-
 def _check(given: dict[str, Any]) -> None:
     from wsvis.config_checks import check_range
 
     ranges = {
+        "min_score": (0, 1),
         "short_side": (-1, 8192),
         "frame_step": (1, 1000),
         "score": (0, 1),

@@ -1,4 +1,4 @@
-"""A trained detector at work on somebody's own video files, one after the other.
+"""A trained detector at work on the frames of a video file.
 
 A video is decoded twice, once to be looked at and once to be drawn on, and is never in memory as a
 whole: what is kept of a frame are its masks (RLE) and its compressed flow.
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from wsvis.chosen_instances import subset
 from wsvis.data.frames import iterate_frames
 from wsvis.data.images import frame_rate, probe_video
 from wsvis.data.outside import listed_names
@@ -71,7 +72,7 @@ def find_videos(places: Sequence[str]) -> list[str]:
     Raises:
         InputError: a place does not exist, or a folder holds no video.
     """
-    found: list[str] = []
+    paths: list[str] = []
     for place in places:
         if os.path.isdir(place):
             names = [n for n in listed_names(place) if n.lower().endswith(VIDEO_SUFFIXES)]
@@ -79,14 +80,14 @@ def find_videos(places: Sequence[str]) -> list[str]:
                 raise InputError(
                     f"{place}: holds no video ({', '.join(VIDEO_SUFFIXES)}); give another folder"
                 )
-            found += [os.path.join(place, name) for name in names]
+            paths += [os.path.join(place, name) for name in names]
         elif os.path.exists(place):
-            found.append(place)
+            paths.append(place)
         else:
             raise InputError(f"{place}: there is no such file or folder; check --videos")
-    if not found:
+    if not paths:
         raise InputError("--videos is empty; give a folder or files")
-    return list({os.path.realpath(path): path for path in found}.values())
+    return list({os.path.realpath(path): path for path in paths}.values())
 
 
 def film_names(paths: Sequence[str]) -> list[str]:
@@ -129,7 +130,7 @@ def open_clip(
         name: what to call it.
         frame_step: look at every n-th frame.
         keep_readable: of a video that breaks off, take what can be read.
-        on_note: told, in one line, what was lost.
+        on_note: called with one line about what was lost.
 
     Raises:
         InputError: it is no video, or cut off.
@@ -168,11 +169,12 @@ def look_at(
     clip: Clip,
     detector: TrainedDetector,
     provider: FlowProvider | None,
-    told: Callable[[int], None],
+    on_frames: Callable[[int], None],
     *,
     short_side: int,
     score_threshold: float,
     detections: int,
+    classes: Sequence[str] = (),
 ) -> tuple[list[FrameInstances], BackwardFlow | None]:
     """Instances of every frame, and the flow back between the frames where a provider is given.
 
@@ -180,33 +182,41 @@ def look_at(
         clip: the video.
         detector: the network.
         provider: of flow; ``None``: nothing moves.
-        told: hears the number of frames done, now and then.
+        on_frames: called with the number of frames done, now and then.
         short_side: pixels the network reads; 0 = frames as they are.
         score_threshold: less is no detection.
         detections: most per frame.
+        classes: names of those that are kept; empty: all.
 
     Raises:
         InputError: a frame cannot be decoded.
     """
-    found: list[FrameInstances] = []
+    kept_labels = [n for n, name in enumerate(detector.class_names) if name in classes]
+    instances: list[FrameInstances] = []
     flow = BackwardFlow(clip.video.height, clip.video.width) if provider else None
     before: list[np.ndarray] = []
     for frames in _chunks(iterate_frames(clip.video), CHUNK):
-        found += predict_frames(
+        predicted = predict_frames(
             detector.model,
             frames,
             short_side=short_side,
             score_threshold=score_threshold,
             detections=detections,
         )
+        if classes:
+            predicted = [
+                subset(frame, np.flatnonzero(np.isin(frame.labels, kept_labels)).tolist())
+                for frame in predicted
+            ]
+        instances += predicted
         if provider is not None and flow is not None:
             together = [*before, *frames]
             if len(together) > 1:
                 seen = prepare_frames(np.stack(together), provider.gray)
                 flow.add(provider.flow(seen[1:], seen[:-1]))
             before = frames[-1:]
-        told(len(found))
-    return found, flow
+        on_frames(len(instances))
+    return instances, flow
 
 
 def _chunks(frames: Iterator[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:

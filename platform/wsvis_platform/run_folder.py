@@ -9,6 +9,7 @@ from wsvis.config import Config
 from wsvis.data.atomic import write_text
 from wsvis.errors import InputError
 from wsvis_platform.config_files import read_config, write_config
+from wsvis_platform.run_lock import LOCK
 
 
 def open_folder(out: Path, config: Config, command: str) -> None:
@@ -32,7 +33,7 @@ def open_folder(out: Path, config: Config, command: str) -> None:
             )
     elif out.exists() and not out.is_dir():
         raise InputError(f"--out {out}: is a file; give a folder")
-    elif out.is_dir() and any(path.name != "store" for path in out.iterdir()):
+    elif out.is_dir() and any(path.name not in ("store", LOCK) for path in out.iterdir()):
         raise InputError(f"--out {out}: holds other files; give a new folder")
     try:
         os.makedirs(out, exist_ok=True)

@@ -8,39 +8,42 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
 from wsvis.errors import InputError
 
-_LOCK = ".running.lock"
+LOCK = ".running.lock"
 """In a run's folder. The system lets go of it when its holder dies, whatever kills it."""
 
 
 @contextmanager
-def only_driver(folder: Path) -> Iterator[None]:
+def only_driver(folder: Path, option: Literal["--name", "--out"] = "--name") -> Iterator[None]:
     """Hold a run's folder for this process.
 
     Args:
         folder: of the run's tables and pictures; made when absent.
+        option: by which a user names it.
 
     Raises:
         InputError: another process holds it, named by number, machine and time; or the folder
             cannot be written.
     """
-    file = folder / _LOCK
+    file = folder / LOCK
     lock = FileLock(file)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout:
         raise InputError(
-            f"--name {folder.name}: a run of this name writes to {folder} already "
-            f"({_holder(file)}); wait for its end, stop it, or give another --name"
+            f"{option} {folder.name}: a run of this name writes to {folder} already "
+            f"({_holder(file)}); wait for its end, stop it, or give another {option}"
         ) from None
     except OSError as error:
         raise InputError(
-            f"--output: {folder} cannot be written ({error.strerror}); give another folder"
+            f"{'--output' if option == '--name' else option}: {folder} cannot be written "
+            f"({error.strerror}); give another folder"
         ) from None
     try:
         since = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -53,9 +56,9 @@ def only_driver(folder: Path) -> Iterator[None]:
 
 def is_driven(folder: Path) -> bool:
     """Whether a living process holds a run's folder; makes nothing."""
-    if not (folder / _LOCK).exists():
+    if not (folder / LOCK).exists():
         return False
-    lock = FileLock(folder / _LOCK)
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -64,14 +67,18 @@ def is_driven(folder: Path) -> bool:
     return False
 
 
-def refuse_second(folder: Path) -> None:
+def refuse_second(folder: Path, option: Literal["--name", "--out"] = "--name") -> None:
     """Refuse early, before anything is made, what :func:`only_driver` would refuse.
+
+    Args:
+        folder: of the run.
+        option: by which a user names it.
 
     Raises:
         InputError: another process holds the folder; one line.
     """
-    if (folder / _LOCK).exists():
-        with only_driver(folder):
+    if (folder / LOCK).exists():
+        with only_driver(folder, option):
             pass
 
 

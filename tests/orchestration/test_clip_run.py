@@ -25,6 +25,7 @@ from wsvis_platform.cluster import start_ray
 from wsvis_platform.export_command import export
 from wsvis_platform.predict_video import read_detector
 from wsvis_platform.run_command import run
+from wsvis_platform.run_lock import only_driver
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
@@ -151,24 +152,39 @@ def test_annotated_masks_are_measured_where_there_are_some(tmp_path, capsys):
     assert len(list(open_results(tmp_path / "out" / "results.json", truth))) == 2
 
 
-def test_a_killed_run_gives_the_same_films(clips, finished, tmp_path):
+def test_a_run_killed_three_times_gives_the_same_films(clips, finished, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "wsvis_platform.cli", "run", *arguments(clips, out)]
-    started = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    moments = {
+        "labels begin": lambda said: "step labels" in said,
+        "the detector begins": lambda said: "step detector" in said,
+        "the first film is there": lambda said: any(out.glob("films/*.webm")),
+    }
     log = out / "run.log"
-    try:
-        deadline = time.monotonic() + 500
-        while not (log.exists() and "step labels" in log.read_text()):
-            assert started.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.2)
-    finally:
-        os.killpg(started.pid, signal.SIGKILL)
-        started.wait()
+    for what, has_come in moments.items():
+        before = len(log.read_text()) if log.exists() else 0
+        started = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+        try:
+            deadline = time.monotonic() + 500
+            while not (log.exists() and has_come(log.read_text()[before:])):
+                assert started.poll() is None, what
+                assert time.monotonic() < deadline, what
+                time.sleep(0.02)
+        finally:
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
+    assert not (out / "report.html").exists()
     run(arguments(clips, out))
     for film in (finished / "films").iterdir():
         np.testing.assert_array_equal(frames_of(film), frames_of(out / "films" / film.name))
     assert (out / "results.json").read_text() == (finished / "results.json").read_text()
+
+
+def test_a_second_run_into_one_folder_is_refused(clips, finished):
+    said = (finished / "run.log").read_text()
+    with only_driver(finished, "--out"), pytest.raises(InputError, match=r"--out out: .* already"):
+        run(arguments(clips, finished))
+    assert (finished / "run.log").read_text() == said
 
 
 def test_what_names_the_data_is_asked_for_once(clips, tmp_path):

@@ -1,7 +1,9 @@
 """``wsvis predict`` on small films with a detector of random weights."""
 
+import csv
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import cv2
@@ -18,10 +20,16 @@ from wsvis.evaluation.vis_results import open_results
 from wsvis.evaluation.vis_truth import open_truth
 from wsvis.flow.opencv_flow import OpenCvFlow
 from wsvis.payload import Payload, from_bytes, to_bytes
+from wsvis_platform import predict_run
 from wsvis_platform.cli import dispatch
+from wsvis_platform.cluster import start_ray
 from wsvis_platform.predict_commands import predict
+from wsvis_platform.predict_folder import PredictJob
 from wsvis_platform.predict_video import BackwardFlow, film_names, find_videos, read_detector
+from wsvis_platform.predict_worker import MOST_DEATHS, VideoPredictor, draw_film
+from wsvis_platform.run_lock import only_driver
 
+pytestmark = pytest.mark.ray
 CLASSES = ["cat", "dog", "owl"]
 FRAMES = 10
 """More than one chunk of frames."""
@@ -34,6 +42,24 @@ def checkpoint(tmp_path_factory):
     about = {"class_names": CLASSES, "short_side": 48}
     path.write_bytes(to_bytes(detector_to_payload(model, about)))
     return str(path)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def local_ray():
+    with start_ray(num_cpus=2):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def one_process(request, monkeypatch):
+    """Ray Data takes seconds to start: only tests about it have their videos done by workers."""
+
+    def outcomes(job, rows, machine, *, look):
+        predictor = VideoPredictor(job, 1) if look and rows else dict
+        return (draw_film(predictor(row), job) for row in rows)
+
+    if "workers" not in request.function.__name__:
+        monkeypatch.setattr(predict_run, "ray_outcomes", outcomes)
 
 
 @pytest.fixture
@@ -51,13 +77,19 @@ def run(films, checkpoint, *videos, **options):
     return out
 
 
+def contents(folder):
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def film_of(out, name):
+    return out / "videos" / name / "tracks.webm"
+
+
 def check_results(out, lengths):
     """The two files are YouTube-VIS's; gives the number of tracks per video."""
     truth = open_truth(out / "videos.json", need_annotations=False)
     assert truth.classes == tuple(CLASSES)
-    assert {v.name: v.length for v in truth.videos.values()} == {
-        str(n): length for n, length in enumerate(lengths, start=1)
-    }
+    assert [video.length for video in truth.videos.values()] == lengths
     loaded = [load() for load in open_results(out / "results.json", truth)]
     for video, length in zip(loaded, lengths, strict=True):
         for track in video.found:
@@ -66,15 +98,19 @@ def check_results(out, lengths):
     return [len(video.found) for video in loaded]
 
 
-def test_films_and_tracks_of_a_folder(films, checkpoint, capsys):
+def test_films_and_tracks_of_a_folder_by_workers(films, checkpoint, capsys):
     out = run(films, checkpoint)
-    assert sorted(path.name for path in out.iterdir()) == [
-        "first clip.webm", "results.json", "second.webm", "videos.json"
-    ]  # fmt: skip
+    assert contents(out) == ["results.json", "settings.json", "videos", "videos.json"]
+    for name in ("first clip", "second"):
+        assert contents(out / "videos" / name) == [
+            "done.json", "results.json", "tracks.webm", "videos.json"
+        ]  # fmt: skip
     counts = check_results(out, [FRAMES, 3])
     assert min(counts) > 0
-    assert probe_video(str(out / "first clip.webm")) == (FRAMES, 48, 64)
-    assert frame_rate(str(out / "first clip.webm")) == pytest.approx(25)
+    assert check_results(out / "videos" / "second", [3]) == counts[1:]
+    film = str(film_of(out, "first clip"))
+    assert probe_video(film) == (FRAMES, 48, 64)
+    assert frame_rate(film) == pytest.approx(25)
     listed = json.loads((out / "videos.json").read_text())
     assert [v["name"] for v in listed["videos"]] == ["first clip", "second"]
     assert listed["videos"][0]["file"].endswith("films/first clip.mp4")
@@ -87,7 +123,7 @@ def test_masks_are_drawn(films, checkpoint):
     out = run(films, checkpoint, films / "first clip.mp4", drawn_score=0.0)
     plain, drawn = (
         cv2.VideoCapture(str(path)).read()[1]
-        for path in (films / "first clip.mp4", out / "first clip.webm")
+        for path in (films / "first clip.mp4", film_of(out, "first clip"))
     )
     # the film is grey; what is drawn on it has colours
     assert np.ptp(plain.astype(int), axis=2).mean() < 10
@@ -97,15 +133,16 @@ def test_masks_are_drawn(films, checkpoint):
 def test_every_nth_frame_other_trackers_no_film(films, checkpoint):
     for n, options in enumerate(({"method": "iou"}, {"flow": "none"}, {"method": "online"})):
         out = run(films, checkpoint, frame_step=4, film="none", max_tracks=2, **options)
-        assert sorted(p.name for p in out.iterdir()) == ["results.json", "videos.json"]
+        assert not list(out.glob("videos/*/tracks.*"))
         assert all(count <= 2 for count in check_results(out, [3, 1]))  # frames 0, 4, 8; 0
         out.rename(films.parent / f"out{n}")
 
 
 def test_a_slower_film_keeps_its_pace(films, checkpoint):
     out = run(films, checkpoint, films / "first clip.mp4", frame_step=5)
-    assert probe_video(str(out / "first clip.webm"))[0] == 2
-    assert frame_rate(str(out / "first clip.webm")) == pytest.approx(5)
+    film = str(film_of(out, "first clip"))
+    assert probe_video(film)[0] == 2
+    assert frame_rate(film) == pytest.approx(5)
 
 
 def cut_off(path, share=0.6):
@@ -113,13 +150,16 @@ def cut_off(path, share=0.6):
     path.write_bytes(content[: int(len(content) * share)])
 
 
-def test_a_broken_film_is_named_in_one_line_and_the_others_go_on(films, checkpoint, capsys):
+def test_workers_name_a_broken_film_in_one_line_and_go_on(films, checkpoint, capsys):
     write_video(films / "broken.mp4", 30)
     cut_off(films / "broken.mp4")
     (films / "empty.mp4").write_bytes(b"")
     out = run(films, checkpoint)
-    assert {path.name for path in out.glob("*.webm")} == {"first clip.webm", "second.webm"}
+    assert contents(out / "videos") == ["first clip", "second"]
     check_results(out, [FRAMES, 3])
+    with (out / "unusable.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert [row[0].rpartition("/")[2] for row in rows] == ["video", "broken.mp4", "empty.mp4"]
     said = capsys.readouterr().out.splitlines()
     for name in ("broken", "empty"):
         (line,) = [line for line in said if f"{name}.mp4" in line]
@@ -209,21 +249,119 @@ def test_an_empty_folder_of_the_users_own_stays(films, checkpoint):
     assert not list(out.iterdir())
 
 
-def test_a_trouble_of_flow_names_its_film_and_its_options(films, checkpoint, monkeypatch, capsys):
+def job_of(films, checkpoint, **options):
+    given = {
+        "detector": checkpoint,
+        "short_side": -1,
+        "frame_step": 1,
+        "keep_readable": False,
+        "score": 0.2,
+        "detections": 5,
+        "classes": (),
+        "flow": "dis-medium",
+        "flow_weights": "",
+        "method": "forest",
+        "max_tracks": 20,
+        "min_score": 0.0,
+        "drawn_score": 0.1,
+        "film": "none",
+        "out": str(films.parent / "out"),
+    }
+    Path(given["out"]).mkdir(exist_ok=True)
+    return PredictJob(**{**given, **options})
+
+
+def test_a_trouble_of_flow_names_its_film_and_its_options(films, checkpoint, monkeypatch):
     with pytest.raises(InputError, match=r"^--flow-weights: nowhere\.pth: is not there"):
         run(films, checkpoint, flow="raft-small", flow_weights="nowhere.pth")
-    flow, calls = OpenCvFlow.flow, []
 
     def too_small(self, first, second):
-        calls.append(len(first))
-        if calls == [7, 2, 2]:  # two chunks of the film before
-            raise InputError("no flow in frames this small")
-        return flow(self, first, second)
+        raise InputError("no flow in frames this small")
 
     monkeypatch.setattr(OpenCvFlow, "flow", too_small)
+    predictor = VideoPredictor(job_of(films, checkpoint), 1)
+    row = predictor({"path": str(films / "second.avi"), "name": "second"})
+    assert row["status"] == "unusable"
+    assert row["detail"].startswith(f"{films}/second.avi: no flow")
+
+
+def test_what_is_done_is_not_done_again(films, checkpoint, capsys):
+    out = run(films, checkpoint)
+    before = {path: path.stat().st_mtime_ns for path in out.glob("videos/*/*")}
+    whole = (out / "results.json").read_bytes()
+    film_of(out, "second").unlink()
+    write_video(films / "third.mp4", 4)
+    capsys.readouterr()
     run(films, checkpoint)
-    (line,) = [each for each in capsys.readouterr().out.splitlines() if "this small" in each]
-    assert line.startswith(f"warning: {films}/second.avi: no flow")
+    said = capsys.readouterr().out
+    assert "2 of 3 videos are done already" in said
+    check_results(out, [FRAMES, 3, 4])
+    for path, time in before.items():
+        if path != film_of(out, "second"):
+            assert path.stat().st_mtime_ns == time
+    assert film_of(out, "second").is_file()  # drawn from its stored tracks
+    # another film of the same name is another video
+    write_video(films / "second.avi", 5, "MJPG")
+    run(films, checkpoint)
+    check_results(out, [FRAMES, 5, 4])
+    # one that is done but for its results
+    (out / "videos" / "third" / "results.json").unlink()
+    (films / "second.avi").unlink()
+    (films / "third.mp4").unlink()
+    run(films, checkpoint)
+    assert (out / "results.json").read_bytes() != whole  # the second's went with its film
+    check_results(out, [FRAMES])
+
+
+def test_a_folder_goes_on_with_the_same_settings_only(films, checkpoint):
+    out = run(films, checkpoint, film="none")
+    with pytest.raises(InputError, match="holds predictions with another --max-tracks"):
+        run(films, checkpoint, film="none", max_tracks=3)
+    with pytest.raises(InputError, match="holds predictions with another --score"):
+        run(films, checkpoint, score=0.3)
+    run(films, checkpoint, films / "second.avi")  # films may be wished for later
+    assert film_of(out, "second").is_file()
+    assert not film_of(out, "first clip").is_file()
+
+
+def test_a_second_command_on_one_folder_is_refused(films, checkpoint):
+    out = run(films, checkpoint, films / "second.avi")
+    with only_driver(out, "--out"), pytest.raises(InputError, match=r"--out out: .*already"):
+        run(films, checkpoint)
+    run(films, checkpoint, films / "second.avi")
+
+
+def test_chosen_classes_and_scores(films, checkpoint):
+    every = run(films, checkpoint, film="none", detections=100)
+    tracks = json.loads((every / "results.json").read_text())
+    most = Counter(track["category_id"] for track in tracks).most_common(1)[0][0]
+    middle = sorted(track["score"] for track in tracks)[len(tracks) // 2]
+    every.rename(films.parent / "every")
+    for number, name in enumerate(CLASSES, start=1):
+        some = run(films, checkpoint, film="none", detections=100, classes=(name,))
+        left = {track["category_id"] for track in json.loads((some / "results.json").read_text())}
+        assert left <= {number}
+        assert left or number != most
+        some.rename(films.parent / name)
+    best = run(films, checkpoint, film="none", detections=100, min_score=middle)
+    scores = [track["score"] for track in json.loads((best / "results.json").read_text())]
+    assert 0 < len(scores) < len(tracks)
+    assert min(scores) >= middle
+    with pytest.raises(InputError, match=r"--classes cats: .* did you mean 'cat'\?"):
+        run(films, checkpoint, classes=("cats",))
+
+
+def test_a_video_at_which_processes_die_is_set_aside(films, checkpoint):
+    job = job_of(films, checkpoint)
+    row = {"path": str(films / "second.avi"), "name": "second"}
+    predictor = VideoPredictor(job, 1)
+    note = Path(job.out) / "working" / "second.json"
+    note.parent.mkdir()
+    note.write_text(json.dumps([MOST_DEATHS, 0, 3]))  # what two deaths leave
+    outcome = predictor(row)
+    assert outcome["status"] == "unusable"
+    assert "died 2 times" in outcome["detail"]
+    assert predictor(row)["status"] == "done"  # tried afresh by the next command
 
 
 def test_files_come_in_order_and_once(films):

@@ -60,8 +60,11 @@ def test_video_file_with_a_step(tmp_path):
     thin = Video("a", 48, 64, ((),) * 4, VideoFile(path, step=3))
     assert reds(read_frames(thin)) == whole[::3]
     first, second = read_pairs(thin, 1)
-    assert reds(first) == [whole[0], whole[3], whole[6]]
-    assert reds(second) == [whole[1], whole[4], whole[7]]
+    assert reds(first) == [whole[0], whole[3], whole[6], whole[9]]
+    assert reds(second) == [whole[1], whole[4], whole[7], whole[8]]  # the last goes back
+    first, second = read_pairs(Video("a", 48, 64, ((),) * 5, VideoFile(path, step=2)), 1)
+    assert reds(first) == whole[::2]
+    assert reds(second) == [*whole[1:8:2], whole[7]]
     first, second = read_pairs(thin, 1, raw=False)
     assert reds(second) == [whole[3], whole[6], whole[9]]
     one = Video("a", 48, 64, ((),), VideoFile(path, step=10))

@@ -50,8 +50,9 @@ def read_pairs(
     """Both ends of every frame pair: pair p begins at listed frame p.
 
     With ``gap`` 1 and a video whose listed frames are a subsample, a pair goes to the next *raw*
-    frame, so the motion stays small; there are then T pairs, or T - 1 where nothing follows the
-    last frame. Otherwise a pair goes ``gap`` *listed* frames on: max(T - gap, 0) pairs.
+    frame, so the motion stays small; there are then T pairs (the last one of a video file goes
+    back to the raw frame before it), or T - 1 where no image follows the last frame. Otherwise a
+    pair goes ``gap`` *listed* frames on: max(T - gap, 0) pairs.
 
     Args:
         video: where the frames are.
@@ -78,13 +79,25 @@ def read_pairs(
 def _video_file_pairs(video: Video, source: VideoFile) -> tuple[np.ndarray, np.ndarray]:
     """Pairs to the next raw frame, in one pass.
 
-    The last listed frame gets none: whether a raw frame follows it, the length does not tell.
+    Whether a raw frame follows the last listed frame, the length does not tell, so its pair goes to
+    the raw frame before it: as large a motion, the other way. A single frame has no pair.
     """
-    pairs, step = video.length - 1, source.step
+    step, last = source.step, (video.length - 1) * source.step
     _refuse_known_bad(video)
-    decoded = decode_video(source.path, pairs * step + 1, lambda index: index % step < 2)
-    frames = _stacked(video, 2 * pairs + 1, (sized_frame(f, video, source.path) for f in decoded))
-    return frames[:-1:2], frames[1::2]
+    count = video.length if last else 0
+    first, second = _empty_stack(video, count), _empty_stack(video, count)
+    indices = [index for index in range(last + 1) if index % step < 2 or index == last - 1]
+    kept = frozenset(indices)
+    decoded = decode_video(source.path, last + 1 if count else 0, kept.__contains__)
+    for index, frame in zip(indices if count else (), decoded, strict=False):
+        sized = sized_frame(frame, video, source.path)
+        if index % step == 0:
+            first[index // step] = sized
+        if index == last - 1:
+            second[-1] = sized
+        if index % step == 1:
+            second[index // step] = sized
+    return first, second
 
 
 def _rendered(video: Video, source: SyntheticSource) -> np.ndarray:
@@ -113,13 +126,17 @@ def sized_frame(frame: np.ndarray, video: Video, where: str) -> np.ndarray:
 
 def _stacked(video: Video, count: int, frames: Iterator[np.ndarray]) -> np.ndarray:
     _refuse_known_bad(video)
+    stack = _empty_stack(video, count)
+    for index, frame in enumerate(frames):
+        stack[index] = frame
+    return stack
+
+
+def _empty_stack(video: Video, count: int) -> np.ndarray:
     size = count * video.height * video.width * 3
     if size > MAX_BYTES:
         raise InputError(
             f"{video.id}: {count} frames of {video.width}x{video.height} need {size >> 30} GiB; "
             "cut the video into clips or set data.frame_step"
         )
-    stack = np.empty((count, video.height, video.width, 3), dtype=np.uint8)
-    for index, frame in enumerate(frames):
-        stack[index] = frame
-    return stack
+    return np.empty((count, video.height, video.width, 3), dtype=np.uint8)
