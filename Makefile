@@ -7,6 +7,7 @@ INSTALLED := $(VENV)/installed
 OUTPUT ?= runs
 PORT ?= 5000
 MINUTES ?= 10
+JOBS ?= 2
 ARGS ?=
 # The first interpreter that is new enough makes the environment; PYTHON=... chooses another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
@@ -27,7 +28,7 @@ help:
 	@echo "make install  the project and its tools into .venv"
 	@echo "make run      videos with class labels to masks, tracks and films: 12 clips that it writes first"
 	@echo "make sweep    the sweep over A and T on the embedded data (ARGS=... go to the script)"
-	@echo "make test     all tests (ARGS=... go to pytest)"
+	@echo "make test     all tests, in JOBS=2 processes (ARGS=... go to pytest)"
 	@echo "make fuzz     unsound files on every reader for MINUTES=10"
 	@echo "make test-faults  the fault matrix: kills, stops, full disk, against an undisturbed sweep (an hour)"
 	@echo "make test-wheel   a wheel in an empty environment does wsvis run"
@@ -57,8 +58,9 @@ run: install
 sweep: install
 	$(BIN)/python experiments/sweep_fcam.py $(ARGS)
 
+# Two processes: a test that starts Ray waits more than it works. A file's tests share its Ray.
 test: install
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 fuzz: install
 	PYTHONPATH=.:platform:tests $(BIN)/python -m fuzz.run --minutes $(MINUTES) $(ARGS)

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
+from reference.imagenet_head import strongest_logits
 from science.test_cam import EveryFourthPixel
 from wsvis.cam.backbones import build_backbone
 from wsvis.cam.cam import multi_scale_cam
@@ -237,3 +240,25 @@ def test_where_imagenet_knows_all_classes_nothing_is_trained(weights):
 def test_a_backbone_that_learns_would_lose_its_head():
     with pytest.raises(InputError, match=r"set classifier\.trainable to head, not all"):
         with_overrides(Config(), {"classifier.head": "imagenet", "classifier.trainable": "all"})
+
+
+@given(seed=st.integers(0, 2**32 - 1), frames=st.integers(1, 2), rows=st.integers(1, 6))
+def test_the_evidence_is_that_of_the_loop_twin(seed, frames, rows):
+    drawn = np.random.default_rng(seed)
+    features = drawn.normal(size=(frames, 3, 2, 4)).astype(np.float32)
+    weight = drawn.normal(size=(rows, 3)).astype(np.float32)
+    bias = drawn.normal(size=rows).astype(np.float32)
+    kinds = [
+        sorted(drawn.choice(rows, size=drawn.integers(1, rows + 1), replace=False).tolist())
+        for _ in range(3)
+    ]
+    head = ImagenetHead(torch.from_numpy(weight), torch.from_numpy(bias), kinds)
+    logits = head(torch.from_numpy(features))
+    for label, expected in enumerate(
+        strongest_logits(features, weight, bias, kinds).transpose(1, 0, 2, 3)
+    ):
+        evidence = strongest_logit(logits, kinds[label]).numpy()
+        np.testing.assert_allclose(evidence, expected, atol=1e-4)
+        # a kind more can only add evidence
+        more = strongest_logit(logits, [*kinds[label], int(drawn.integers(rows))]).numpy()
+        assert (more >= evidence).all()
