@@ -19,11 +19,10 @@ from wsvis.one_machine import check_settings
 from wsvis.payload import to_bytes
 from wsvis.stage_keys import stage_keys
 from wsvis.types import Dataset
-from wsvis_platform.cluster import start_ray
 from wsvis_platform.console import Screen, shown_path
 from wsvis_platform.data_commands import show_findings
 from wsvis_platform.doctor import preflight
-from wsvis_platform.gpus import gpus_here, with_gpus
+from wsvis_platform.gpus import gpus_here, ray_for, with_gpus
 from wsvis_platform.options import ClipRunOptions
 from wsvis_platform.run_folder import open_folder
 from wsvis_platform.run_lock import only_driver, refuse_second
@@ -143,14 +142,7 @@ def run_clips(config: Config, options: ClipRunOptions, preset: str, command: str
         line = data_line(config.data, dataset)
         screen.line(f"{line}; results go to {shown_path(out)}")
         store = Store(options.store or out / "store")
-        cluster = stack.enter_context(
-            start_ray(
-                address=options.address or None,
-                num_cpus=options.workers or None,
-                num_gpus=None if options.address else int(options.gpus),
-            )
-        )
-        options = with_gpus(options, cluster.gpus)
+        cluster, options = stack.enter_context(ray_for(options))
         screen.line(f"{cluster.line()}; {preflight(out)}")
         run = ClipRun(
             config,

@@ -1,11 +1,14 @@
-"""How many GPUs an experiment uses: all there are, a number, or none."""
+"""The machines of a command: a Ray as its options ask for it, and how many GPUs it uses."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TypeVar
 
 from wsvis.errors import InputError
+from wsvis_platform.cluster import Cluster, start_ray
 from wsvis_platform.options import MachineOptions
 
 Options = TypeVar("Options", bound=MachineOptions)
@@ -49,3 +52,18 @@ def with_gpus(options: Options, available: int) -> Options:
     count = gpus_to_use(options.gpus, available, where)
     share = options.gpus_per_worker if count else 0.0
     return replace(options, gpus=str(count), gpus_per_worker=share)
+
+
+@contextlib.contextmanager
+def ray_for(options: Options) -> Iterator[tuple[Cluster, Options]]:
+    """Ray for a block, and the options with ``--gpus`` as a number.
+
+    Raises:
+        InputError: the cluster cannot be reached, or has fewer GPUs; one line.
+    """
+    with start_ray(
+        address=options.address or None,
+        num_cpus=options.workers or None,
+        num_gpus=None if options.address else int(options.gpus),
+    ) as cluster:
+        yield cluster, with_gpus(options, cluster.gpus)

@@ -11,10 +11,9 @@ from pathlib import Path
 from wsvis.config import Config
 from wsvis.one_machine import check_settings
 from wsvis.types import Dataset
-from wsvis_platform.cluster import start_ray
 from wsvis_platform.console import Screen, shown_path
 from wsvis_platform.doctor import check_output, preflight
-from wsvis_platform.gpus import gpus_here, with_gpus
+from wsvis_platform.gpus import gpus_here, ray_for, with_gpus
 from wsvis_platform.options import RunOptions
 from wsvis_platform.run_lock import only_driver, refuse_second
 from wsvis_platform.shown_preparation import Prepare, shown_preparation
@@ -79,14 +78,7 @@ def open_run(
         screen.line(f"{data_line(config.data, dataset)}; results go to {shown_path(folder)}")
         if held_out is not None:
             save_held_out(config, folder)
-        cluster = stack.enter_context(
-            start_ray(
-                address=options.address or None,
-                num_cpus=options.workers or None,
-                num_gpus=None if options.address else int(options.gpus),
-            )
-        )
-        options = with_gpus(options, cluster.gpus)
+        cluster, options = stack.enter_context(ray_for(options))
         screen.line(f"{cluster.line()}; {preflight(output)}")
         record = stack.enter_context(
             SweepRecord.open(

@@ -78,9 +78,8 @@ def predict(
     if not out:
         raise InputError("--out is empty; give the folder that the results go to")
 
-    from wsvis_platform.cluster import start_ray
     from wsvis_platform.given_paths import absolute_path
-    from wsvis_platform.gpus import gpus_here, with_gpus
+    from wsvis_platform.gpus import gpus_here, ray_for, with_gpus
     from wsvis_platform.options import MachineOptions
     from wsvis_platform.predict_folder import PredictJob, open_predictions, remove_predictions
     from wsvis_platform.predict_run import assemble_results, list_unusable, predict_videos
@@ -125,13 +124,8 @@ def predict(
         try:
             with (
                 only_driver(Path(job.out), "--out"),
-                start_ray(
-                    address=address or None,
-                    num_cpus=workers or None,
-                    num_gpus=None if address else int(machine.gpus),
-                ) as cluster,
+                ray_for(machine) as (_, machine),
             ):
-                machine = with_gpus(machine, cluster.gpus)
                 rows = predict_videos(job, paths, names, machine, screen)
                 done = sum(row["status"] == "done" for row in rows)
                 if done:
