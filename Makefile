@@ -80,7 +80,7 @@ test-wheel: install
 	venv/bin/wsvis --version; \
 	venv/bin/wsvis experiment sweep_fcam --help > /dev/null; \
 	venv/bin/wsvis data synth clips --as-videos --videos 2; \
-	venv/bin/wsvis run --preset clips-standin --classifier.epochs 1 --stop-after masks \
+	venv/bin/wsvis run --preset clips-standin --classifier.epochs 1 --classifier.min-steps 1 --stop-after masks \
 		--videos clips --out out; \
 	test -s out/report.html; test -s out/results.json; echo "the wheel works"
 

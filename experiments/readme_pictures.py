@@ -1,9 +1,11 @@
-"""Make the README's pictures from what ``make run`` has left: a film as GIF, a strip as JPEG.
+"""Make the pictures of the documents from finished runs: a film as GIF, strip and sheets as JPEG.
 
     make run && python experiments/readme_pictures.py --run runs/clips-run
 
 Writes docs/pictures/film.gif (a few clips side by side, under 1 MB) and docs/pictures/strip.jpg
-(what goes in, how masks come about, what comes out).
+(what goes in, how masks come about, what comes out). With ``--sheets``, the folder of a ``wsvis
+evaluate pictures`` of all videos, docs/pictures/gallery_*.jpg instead: the best, the middle and the
+worst ones of docs/gallery.md.
 """
 
 from __future__ import annotations
@@ -30,7 +32,12 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--run", default="runs/clips-run", help="folder of a finished wsvis run")
-    run = Path(parser.parse_args().run)
+    parser.add_argument("--sheets", default="", help="folder of wsvis evaluate pictures")
+    given = parser.parse_args()
+    if given.sheets:
+        write_gallery(Path(given.sheets))
+        return
+    run = Path(given.run)
     films = [frames(path) for path in sorted((run / "films").glob("*.webm"))]
     if len(films) < CLIPS:
         raise InputError(f"{run}: holds fewer than {CLIPS} films; run 'make run' first")
@@ -49,6 +56,20 @@ def main() -> None:
         raise InputError(f"{run / 'report.html'}: has no picture; run 'make run' first")
     (PICTURES / "strip.jpg").write_bytes(base64.b64decode(embedded.group(1)))
     print(f"wrote {PICTURES / 'film.gif'} ({size // 1000} kB) and strip.jpg")
+
+
+def write_gallery(folder: Path) -> None:
+    """Sheets of the videos that fit best, in between and worst, small enough for a page."""
+    sheets = sorted(folder.glob("[0-9]*_*.png"))  # the worst is the first
+    if len(sheets) < 2 * CLIPS:
+        raise InputError(f"{folder}: holds fewer than {2 * CLIPS} sheets; draw all videos")
+    middle = len(sheets) // 2 - 1
+    chosen = {"worst": sheets[:2], "middle": sheets[middle : middle + 2], "best": sheets[-2:]}
+    for name, paths in chosen.items():
+        for number, path in enumerate(paths, start=1):
+            place = PICTURES / f"gallery_{name}_{number}.jpg"
+            cv2.imwrite(str(place), cv2.imread(str(path)), [cv2.IMWRITE_JPEG_QUALITY, 80])
+            print(f"wrote {place} ({place.stat().st_size // 1000} kB) from {path.name}")
 
 
 def frames(path: Path) -> list[np.ndarray]:

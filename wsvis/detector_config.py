@@ -102,6 +102,9 @@ class DetectorConfig:
     """Pseudo-labels that score less are left out; the paper names no such floor."""
     empty_as_background: bool = False
     """A frame without any label is background; else it gives no loss."""
+    background_frames: bool = False
+    """Frames known to show no class are learnt as background, at most as many pairs of them as
+    there are with labels; the paper has frames with classes only."""
     infer_short_side: int = 480
     """Paper: 480; 0 = frames as they are."""
     score_threshold: float = 0.05

@@ -77,6 +77,7 @@ def _detected(prefix: str) -> tuple[Stage, ...]:
                 "detector.mirror",
                 "detector.label_score",
                 "detector.empty_as_background",
+                "detector.background_frames",
                 "classifier.normalisation",
                 "classifier.stride_two_padding",
             ),

@@ -196,6 +196,7 @@ def clips() -> Config:
             warm_up=100,
             short_sides=(240, 240),
             infer_short_side=240,
+            background_frames=True,
         ),
     )
 
@@ -213,6 +214,7 @@ def clips_standin() -> Config:
         classifier=replace(small.classifier, min_steps=300, max_steps=4000),
         mask_crf=MaskCrfConfig(enabled=True),
         irn=replace(small.irn, min_steps=100, max_steps=4000, scores="mass"),
+        detector=replace(small.detector, background_frames=True),
     )
 
 

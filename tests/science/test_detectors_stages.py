@@ -99,9 +99,10 @@ class Stored:
         return (self.labels if stage == "pseudo_labels" else self.flow).get(name)
 
 
-def video(folder, numbers, successors=None):
+def video(folder, numbers, successors=None, labels=None):
     paths = tuple(map(str, write_frames(folder, list(numbers), ".png")))
-    return Video(folder.name, HEIGHT, WIDTH, ((0,),) * len(paths), FrameFiles(paths, successors))
+    shown = labels or ((0,),) * len(paths)
+    return Video(folder.name, HEIGHT, WIDTH, shown, FrameFiles(paths, successors))
 
 
 @pytest.fixture
@@ -127,6 +128,25 @@ def test_weak_labels_are_left_out_and_pairs_that_have_no_others(stored):
     labels = pairs[0].labels[0]
     assert labels.scores.tolist() == [pytest.approx(0.9)]
     assert labels.masks == (rectangle(2, 3, 9, 12),)
+
+
+def test_frames_known_to_show_nothing_are_background_where_asked_for(stored, tmp_path):
+    none = instances()
+    # of its pairs (0,2) ... (5,7) the last three show no class at all, (2,4) and (1,3) one frame
+    stored.videos += (video(tmp_path / "c", range(20, 28), labels=((0,),) * 3 + ((),) * 5),)
+    stored.labels["c"] = instances_to_payload([instances(0.9), *[none] * 7])
+    stored.flow["c"] = pair_flow([6, 7, 8, 9, 10, 11])
+    plain, pairs = stored.pairs(), stored.pairs(background=True)
+    assert [where for where in plain.where if where[0] == 2] == [(2, 0, 2)]
+    assert pairs.where == [*plain.where, (2, 3, 5), (2, 4, 6), (2, 5, 7)]
+    assert plain[3].background == (False, False)
+    assert [pairs[n].background for n in (3, 4)] == [(False, False), (True, True)]
+    # a frame without label that shows a class is not background
+    assert pairs[0].background == (False, False)
+    # no more of them than of pairs with labels, taken from all over
+    few = stored.pairs(background=True, min_score=0.85)
+    assert [where for where in few.where if where[0] < 2] == [(0, 1, 3)]
+    assert [where for where in few.where if where[0] == 2] == [(2, 0, 2), (2, 3, 5), (2, 4, 6)]
 
 
 def test_a_full_cache_lets_go_of_the_video_visited_longest_ago(stored):

@@ -168,7 +168,7 @@ def test_an_image_without_targets_gives_no_loss(detector):
     for name in LOSSES:
         torch.testing.assert_close(half[name], alone[name])
     torch.manual_seed(1)
-    background = detector(images, [targets[0], empty], empty_as_background=True)
+    background = detector(images, [targets[0], empty], background=[False, True])
     torch.manual_seed(1)
     stock = detector.net(images, as_torchvision([targets[0], empty]))
     assert float(background["cls"]) == float(stock["loss_classifier"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from science.test_detectors_batches import HEIGHT, WIDTH, marked, moving_sample
 from wsvis.cam.classifier import build_classifier, classifier_to_payload
+from wsvis.chosen_instances import subset
 from wsvis.detectors.backend import LOSSES, Selection
 from wsvis.detectors.batches import PairBatches
 from wsvis.detectors.build import build_detector
@@ -98,6 +100,31 @@ def test_reports_hold_every_loss_and_the_counts():
 def test_without_refine_targets_are_the_labels():
     _, curve = train(small_detector(), 1)
     assert (curve[0]["labels"], curve[0]["targets"], curve[0]["predictions"]) == (1, 1, 0)
+
+
+def test_nothing_is_carried_into_a_frame_known_to_show_nothing():
+    def run(background):
+        samples = [
+            replace(
+                sample,
+                labels=(sample.labels[0], subset(sample.labels[1], [])),
+                background=(False, background),
+            )
+            for sample in marked(2)
+        ]
+
+        def both(predictions, labels, flow_ab, flow_ba):
+            return labels[0], labels[0]
+
+        curve = []
+        batches = PairBatches(samples, pairs=1, seed=1)
+        train_detector(small_detector(), batches, 1, refine=both, report=curve.append, **QUICK)
+        return curve[0]
+
+    known, unknown = run(True), run(False)
+    assert (known["labels"], known["targets"]) == (0.5, 0.5)
+    assert (unknown["labels"], unknown["targets"]) == (0.5, 1)
+    assert known["cls"] != unknown["cls"]  # the frame gives a loss, as background
 
 
 def test_refine_gets_the_pair_it_was_made_for():

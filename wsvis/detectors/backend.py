@@ -58,12 +58,17 @@ class Pass(Protocol):
         ...
 
     def losses(
-        self, targets: Sequence[InstanceTensors], *, empty_as_background: bool = False
+        self, targets: Sequence[InstanceTensors], background: Sequence[bool]
     ) -> dict[str, Float[Tensor, ""]]:
         """The library's own losses, named as in ``LOSSES``.
 
         The paper is silent: on images without any target. They give no loss, since their class
-        labels say that something is there; ``empty_as_background`` makes all of them background.
+        labels say that something is there, unless ``background`` says that all of them is
+        background.
+
+        Args:
+            targets: of each image.
+            background: for each image, whether it gives a loss without any target too.
         """
         ...
 
@@ -83,13 +88,21 @@ def training_losses(
     targets: Sequence[InstanceTensors],
     refine: Refine | None = None,
     selection: Selection | None = None,
-    empty_as_background: bool = False,
+    background: Sequence[bool] = (),
 ) -> dict[str, Float[Tensor, ""]]:
     """Losses of one step; with ``refine`` its targets are made from predictions of this very pass.
 
     Liu et al. 2021, Sec. 3.3: "does not require extra forward or backward pass". That holds for the
     backbone, the proposals and the pyramid; the heads run once more, without gradient, on the
     proposals and on the predictions that are kept.
+
+    Args:
+        detector: the network.
+        images: RGB in 0..1.
+        targets: of each image.
+        refine: makes targets from predictions and labels.
+        selection: which predictions it gets.
+        background: images that give a loss without any target too; default: none does.
     """
     passed = detector.run(images)
     chosen = list(targets)
@@ -98,7 +111,7 @@ def training_losses(
             chosen = refine(passed.predictions(selection or Selection()), chosen)
         # Weights cast by autocast here know of no gradient; torch up to 2.10 may use them again.
         torch.clear_autocast_cache()
-    return passed.losses(chosen, empty_as_background=empty_as_background)
+    return passed.losses(chosen, background or [False] * len(chosen))
 
 
 def no_losses(module: nn.Module) -> dict[str, Float[Tensor, ""]]:

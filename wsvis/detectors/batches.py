@@ -29,6 +29,8 @@ class PairSample:
     labels: tuple[FrameInstances, FrameInstances]
     flow: tuple[Float32[np.ndarray, "h w 2"], Float32[np.ndarray, "h w 2"]]
     """From the first to the second and back, on any grid over the frame, in pixels of the frame."""
+    background: tuple[bool, bool] = (False, False)
+    """Frames that are known to show no class."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class TrainingPair:
     flow_ba: Float[Tensor, "H W 2"]
     seed: int
     """Of everything random in the step on this pair."""
+    background: tuple[bool, bool] = (False, False)
+    """Frames that are known to show no class."""
 
 
 def frame_pairs(length: int, delta: int) -> tuple[tuple[int, int], ...]:
@@ -79,6 +83,7 @@ def make_pair(sample: PairSample, *, short_side: int, mirrored: bool, seed: int)
         flow_ab=_flow(sample.flow[0], (height, width), (rows, columns), mirrored),
         flow_ba=_flow(sample.flow[1], (height, width), (rows, columns), mirrored),
         seed=seed,
+        background=sample.background,
     )
 
 

@@ -71,10 +71,10 @@ class Detectron2Detector(nn.Module):
         targets: Sequence[InstanceTensors],
         refine: Refine | None = None,
         selection: Selection | None = None,
-        empty_as_background: bool = False,
+        background: Sequence[bool] = (),
     ) -> dict[str, Tensor]:
         """See :func:`wsvis.detectors.backend.training_losses`."""
-        return training_losses(self, images, targets, refine, selection, empty_as_background)
+        return training_losses(self, images, targets, refine, selection, background)
 
     def run(self, images: Sequence[Float[Tensor, "3 _ _"]]) -> Detectron2Pass:
         """Backbone, pyramid and proposals."""
@@ -141,7 +141,7 @@ class Detectron2Pass:
         return results
 
     def losses(
-        self, targets: Sequence[InstanceTensors], *, empty_as_background: bool = False
+        self, targets: Sequence[InstanceTensors], background: Sequence[bool]
     ) -> dict[str, Tensor]:
         """detectron2's, over the images that have targets."""
         from detectron2.modeling.roi_heads.mask_head import mask_rcnn_loss
@@ -149,7 +149,7 @@ class Detectron2Pass:
         from detectron2.utils.events import EventStorage
 
         rpn, heads = self.net.rpn, self.net.roi_heads
-        used = [n for n, found in enumerate(targets) if len(found) or empty_as_background]
+        used = [n for n, found in enumerate(targets) if len(found) or background[n]]
         if not used:
             return no_losses(self.net)
         features, logits, deltas = self.features, self.logits, self.deltas

@@ -40,7 +40,8 @@ class _Video:
 class StoredPairs(Sequence[PairSample]):
     """Index -> pair (t, t + delta), video after video.
 
-    Pairs without a label in either frame are left out: nothing could be learned from them.
+    Pairs without a label in either frame are left out: nothing could be learned from them, unless
+    both are known to show no class and ``background`` asks for them.
 
     Args:
         videos: in the order of the index.
@@ -48,6 +49,7 @@ class StoredPairs(Sequence[PairSample]):
         flow: video id -> payload of the flow between frames ``delta`` apart.
         delta: listed frames from one frame of a pair to the other.
         min_score: labels that score less are left out.
+        background: take pairs without any class, spread evenly, at most as many as labelled ones.
         cache_bytes: labels and flow kept in memory; one video always is.
     """
 
@@ -59,20 +61,27 @@ class StoredPairs(Sequence[PairSample]):
         *,
         delta: int,
         min_score: float = 0.0,
+        background: bool = False,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.frames = FrameSequence(videos)
         self.labels, self.flow = labels, flow
         self.min_score, self.cache_bytes = min_score, cache_bytes
+        self.background = background
         self._begin = np.cumsum([0, *(video.length for video in videos)]).tolist()
         self._kept: OrderedDict[str, _Video] = OrderedDict()
         self._bytes = 0
         self.where: list[tuple[int, int, int]] = []
         """Video, first frame, second frame of every pair."""
+        empty: list[tuple[int, int, int]] = []
         for number, video in enumerate(videos):
             counts = [len(found) for found in self._labels(video)]
-            pairs = frame_pairs(video.length, delta)
-            self.where += [(number, a, b) for a, b in pairs if counts[a] + counts[b]]
+            for a, b in frame_pairs(video.length, delta):
+                if counts[a] + counts[b]:
+                    self.where.append((number, a, b))
+                elif background and not video.labels[a] and not video.labels[b]:
+                    empty.append((number, a, b))
+        self.where = sorted(self.where + _evenly(empty, len(self.where)))
 
     def __len__(self) -> int:
         return len(self.where)
@@ -81,12 +90,17 @@ class StoredPairs(Sequence[PairSample]):
         """One pair with all that is known of it."""
         number, a, b = self.where[index]
         begin = self._begin[number]
-        kept = self._video(self.frames.videos[number])
+        video = self.frames.videos[number]
+        kept = self._video(video)
         there, back = decoded_flow(kept.flow, slice(a, a + 1))
         return PairSample(
             frames=(self.frames[begin + a], self.frames[begin + b]),
             labels=(kept.labels[a], kept.labels[b]),
             flow=(there[0], back[0]),
+            background=(
+                self.background and not video.labels[a],
+                self.background and not video.labels[b],
+            ),
         )
 
     def _labels(self, video: Video) -> list[FrameInstances]:
@@ -103,3 +117,9 @@ class StoredPairs(Sequence[PairSample]):
         while self._bytes > self.cache_bytes and len(self._kept) > 1:
             self._bytes -= self._kept.popitem(last=False)[1].nbytes
         return loaded
+
+
+def _evenly(pairs: Sequence[tuple[int, int, int]], most: int) -> list[tuple[int, int, int]]:
+    """At most so many of the pairs, spread over all of them."""
+    count = min(len(pairs), most)
+    return [pairs[n * len(pairs) // count] for n in range(count)]

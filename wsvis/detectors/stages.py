@@ -126,6 +126,7 @@ def training_pairs(
         read("delta_flow"),
         delta=config.maskconsist.delta,
         min_score=config.detector.label_score,
+        background=config.detector.background_frames,
     )
     if not len(pairs):
         raise InputError(

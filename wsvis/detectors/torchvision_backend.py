@@ -70,10 +70,10 @@ class TorchvisionDetector(nn.Module):
         targets: Sequence[InstanceTensors],
         refine: Refine | None = None,
         selection: Selection | None = None,
-        empty_as_background: bool = False,
+        background: Sequence[bool] = (),
     ) -> dict[str, Tensor]:
         """See :func:`wsvis.detectors.backend.training_losses`."""
-        return training_losses(self, images, targets, refine, selection, empty_as_background)
+        return training_losses(self, images, targets, refine, selection, background)
 
     def run(self, images: Sequence[Float[Tensor, "3 _ _"]]) -> TorchvisionPass:
         """Backbone, pyramid and proposals."""
@@ -139,11 +139,11 @@ class TorchvisionPass:
         return results
 
     def losses(
-        self, targets: Sequence[InstanceTensors], *, empty_as_background: bool = False
+        self, targets: Sequence[InstanceTensors], background: Sequence[bool]
     ) -> dict[str, Tensor]:
         """torchvision's, over the images that have targets."""
         rpn, roi_heads = self.net.rpn, self.net.roi_heads
-        used = [n for n, found in enumerate(targets) if len(found) or empty_as_background]
+        used = [n for n, found in enumerate(targets) if len(found) or background[n]]
         if not used:
             return no_losses(self.net)
         sizes, features = [self.sizes[n] for n in used], self.features

@@ -80,7 +80,8 @@ def train_detector(
         refine: makes targets from predictions and labels; ``None``: labels as they are.
         refine_from: the step from which it does.
         selection: which predictions it gets; default: the best 100, one class per box.
-        empty_as_background: frames without labels give a loss.
+        empty_as_background: every frame without labels gives a loss, not only those that are known
+            to show no class.
         optimiser: ``sgd`` or ``adamw``.
         learning_rate: after the warm-up.
         backbone_rate_factor: the backbone's rate over it.
@@ -145,7 +146,7 @@ def train_detector(
                             list(pair.targets),
                             counts.counting(pair, refine if step >= refine_from else None),
                             selection,
-                            empty_as_background,
+                            [known or empty_as_background for known in pair.background],
                         )
                     except FloatingPointError:  # detectron2 looks for itself
                         raise _diverged(step) from None
@@ -202,6 +203,7 @@ def pair_to_device(pair: TrainingPair, device: torch.device) -> TrainingPair:
         flow_ab=sent(pair.flow_ab),
         flow_ba=sent(pair.flow_ba),
         seed=pair.seed,
+        background=pair.background,
     )
 
 
@@ -224,9 +226,12 @@ class _Counts:
         ) -> list[InstanceTensors]:
             (a, b), (of_a, of_b) = predictions, targets
             made = refine((a, b), (of_a, of_b), pair.flow_ab, pair.flow_ba)
+            # nothing is carried into a frame that is known to show nothing
+            both = zip(made, targets, pair.background, strict=True)
+            kept = [given if known else new for new, given, known in both]
             self.predictions += len(a) + len(b)
-            self.targets += len(made[0]) + len(made[1])
-            return list(made)
+            self.targets += sum(map(len, kept))
+            return kept
 
         return refined
 
