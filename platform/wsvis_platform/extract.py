@@ -46,7 +46,8 @@ _NETWORK_STAGES = frozenset({"cam", "pseudo_labels"}).union(
 _LOST = (RayActorError, WorkerCrashedError, RayOutOfMemory)
 LARGEST_BLOCK = 16
 """Videos that travel together. A worker waits some 0.15 s for its next block (with blocks of 4 that
-took flow extraction from 88 to 81 % of what the cores can do); progress is told block by block."""
+took flow extraction from 88 to 81 % of what the cores can do); progress is seen block by block, so
+that a network's videos, which take seconds each, travel alone."""
 
 
 class _ExtractionActor:
@@ -112,7 +113,7 @@ def ray_data_runner(
             "root": str(store.root),
             "threads": max(int(cpus_per_worker), 1),
         }
-        videos = ray.data.from_arrow(_blocks(tasks, size))
+        videos = ray.data.from_arrow(_blocks(tasks, size, 1 if network else LARGEST_BLOCK))
         if network:
             rows = videos.map(
                 _ExtractionActor,  # pyright: ignore[reportArgumentType]
@@ -181,23 +182,28 @@ def has_network(stage: str, config: Config) -> bool:
     return stage in _NETWORK_STAGES
 
 
-def block_sizes(videos: int, workers: int) -> list[int]:
+def block_sizes(videos: int, workers: int, largest: int = LARGEST_BLOCK) -> list[int]:
     """How many videos travel together: few blocks at first, single videos towards the end.
 
     No block is more than half of what is left for a worker, so that all end together.
+
+    Args:
+        videos: in all.
+        workers: that share them.
+        largest: block.
     """
     sizes: list[int] = []
     while videos:
-        sizes.append(max(1, min(LARGEST_BLOCK, videos // (2 * workers))))
+        sizes.append(max(1, min(largest, videos // (2 * workers))))
         videos -= sizes[-1]
     return sizes
 
 
-def _blocks(tasks: Sequence[Task], workers: int) -> list[pyarrow.Table]:
+def _blocks(tasks: Sequence[Task], workers: int, largest: int) -> list[pyarrow.Table]:
     rest = iter(tasks)
     return [
         pyarrow.table({"task": [pickle.dumps(next(rest)) for _ in range(size)]})
-        for size in block_sizes(len(tasks), workers)
+        for size in block_sizes(len(tasks), workers, largest)
     ]
 
 

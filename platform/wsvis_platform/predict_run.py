@@ -152,7 +152,7 @@ def _blocks(rows: Sequence[dict[str, Any]], workers: int) -> list[pyarrow.Table]
     rest = iter(rows)
     return [
         pyarrow.table({"row": [json.dumps(next(rest)) for _ in range(size)]})
-        for size in block_sizes(len(rows), workers)
+        for size in block_sizes(len(rows), workers, 1)
     ]
 
 

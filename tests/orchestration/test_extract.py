@@ -21,6 +21,7 @@ def test_blocks_shrink_towards_the_end():
     assert block_sizes(100, 2)[:3] == [16, 16, 16]
     assert block_sizes(3, 2) == [1, 1, 1]
     assert block_sizes(0, 2) == []
+    assert block_sizes(40, 2, 1) == [1] * 40
 
 
 @given(videos=st.integers(0, 3000), workers=st.integers(1, 64))
