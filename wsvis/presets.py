@@ -188,7 +188,7 @@ def clips() -> Config:
         detector=DetectorConfig(
             backbone="mobilenet_v2",
             weights="classifier",
-            steps=1400,
+            steps=1000,
             optimiser="adamw",
             learning_rate=2e-4,
             backbone_rate_factor=0.3,
@@ -197,7 +197,10 @@ def clips() -> Config:
             short_sides=(240, 240),
             infer_short_side=240,
             background_frames=True,
+            # the mask head of a hundred predictions takes longer than all the rest of a frame
+            detections=30,
         ),
+        maskconsist=MaskConsistConfig(predictions=30),
     )
 
 
