@@ -1,0 +1,135 @@
+"""What a run costs: processor seconds per frame of every stage, per training step, per film.
+
+    python benchmarks/bench_cost.py --videos CLIPS --weights mobilenet_v2.pth
+
+One process, one thread, processor time (not the clock), so that other work on the machine changes
+little. Takes the first videos of a folder of clips with labels.csv, preset ``clips``; without
+``--videos`` embedded clips and ``clips-standin``. docs/scale.md has a table from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import cv2
+import torch
+
+from wsvis.config import Config, DataConfig
+from wsvis.config_checks import with_overrides
+from wsvis.data.frames import iterate_frames
+from wsvis.data.load import load_dataset
+from wsvis.payload import Payload, payload_to_instances
+from wsvis.pipeline import BY_NAME
+from wsvis.presets import PRESETS
+from wsvis.stage_keys import needed
+from wsvis.tracking.stages import payload_to_tracks
+from wsvis.types import Dataset
+from wsvis.viz.movies import write_film
+from wsvis.viz.track_overlays import track_film
+
+TARGETS = ("fcam_labels", "fcam_tracks")
+
+
+class Stored:
+    """Results in memory, as stages ask for them."""
+
+    def __init__(self) -> None:
+        self.networks: dict[str, Payload] = {}
+        self.videos: dict[str, dict[str, Payload]] = {}
+
+    def whole(self, stage: str) -> Payload:
+        """A network."""
+        return self.networks[stage]
+
+    def video(self, stage: str, video_id: str) -> Payload | None:
+        """A video's result."""
+        return self.videos[stage].get(video_id)
+
+
+def main() -> None:
+    """Time every stage once and print one line for each."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--videos", default="", help="folder of clips with labels.csv")
+    parser.add_argument("--weights", default="", help="of the classifier: a file or a name")
+    parser.add_argument("--count", type=int, default=3, help="videos to take")
+    parser.add_argument("--steps", type=int, default=20, help="of the detector's training")
+    given = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    config, dataset = chosen(given)
+    frames = sum(video.length for video in dataset.videos)
+    sizes = {f"{video.width}x{video.height}" for video in dataset.videos}
+    print(f"{len(dataset.videos)} videos, {frames} frames, {', '.join(sorted(sizes))}")
+    seconds, stored = timed_stages(config, dataset)
+    rows = {name: value / frames for name, value in seconds.items() if name in stored.videos}
+    for name, value in rows.items():
+        print(f"{name:18} {1000 * value:8.1f} ms per frame")
+    steps = config.detector.steps
+    print(f"{'detector':18} {1000 * seconds['fcam_detector'] / steps:8.1f} ms per step")
+    film = timed_film(dataset, stored) / frames
+    print(f"{'film':18} {1000 * film:8.1f} ms per frame")
+    print(json.dumps({"per_frame": rows, "film": film, "detector_steps": steps}))
+
+
+def chosen(given: argparse.Namespace) -> tuple[Config, Dataset]:
+    """Settings and clips."""
+    config = PRESETS["clips" if given.videos else "clips-standin"]()
+    data = DataConfig(kind="auto", path=given.videos, split="all")
+    config = replace(config, data=data if given.videos else DataConfig(synthetic_videos=6))
+    settings: dict[str, object] = {"detector.steps": given.steps, "detector.warm_up": 1}
+    if given.weights:
+        settings["classifier.weights"] = given.weights
+    config = with_overrides(config, settings)
+    dataset = load_dataset(config.data)
+    return config, replace(dataset, videos=dataset.videos[: given.count])
+
+
+def timed_stages(config: Config, dataset: Dataset) -> tuple[Mapping[str, float], Stored]:
+    """Processor seconds of every stage, and its results."""
+    stored, seconds = Stored(), dict[str, float]()
+    for stage in needed(TARGETS):
+        shown = stage.shown(dataset)
+        if stage.whole is not None:
+            began = time.process_time()
+            stored.networks[stage.name] = stage.whole(config, shown, stored, None)
+            seconds[stage.name] = time.process_time() - began
+            continue
+        assert stage.per_video is not None
+        networks = {n: stored.networks[n] for n in stage.inputs if n in stored.networks}
+        process = stage.per_video(config, networks)
+        began = time.process_time()
+        earlier = [name for name in stage.inputs if BY_NAME[name].per_video]
+        stored.videos[stage.name] = {
+            video.id: process(video, {name: stored.videos[name][video.id] for name in earlier})
+            for video in shown.videos
+        }
+        seconds[stage.name] = time.process_time() - began
+    return seconds, stored
+
+
+def timed_film(dataset: Dataset, stored: Stored) -> float:
+    """Processor seconds of drawing and writing all films."""
+    count = sum(
+        len(payload_to_instances(found)) for found in stored.videos["fcam_predictions"].values()
+    )
+    assert count == sum(video.length for video in dataset.videos)
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.process_time()
+        for video in dataset.videos:
+            tracks = payload_to_tracks(stored.videos["fcam_tracks"][video.id])
+            film = track_film(iterate_frames(video), tracks, dataset.classes)
+            write_film(Path(folder) / f"{video.id}.webm", film, fps=10.0)
+        return time.process_time() - began
+
+
+if __name__ == "__main__":
+    main()
