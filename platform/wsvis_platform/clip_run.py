@@ -150,7 +150,8 @@ def run_clips(config: Config, options: ClipRunOptions, preset: str, command: str
             dataset,
             store,
             screen,
-            shown_preparation(options, store, screen),
+            # trainings come one after the other: each has all cores of a machine
+            shown_preparation(options, store, screen, max(cluster.cpus // cluster.nodes, 1)),
             annotated_part(dataset),
         )
         do_steps(run)

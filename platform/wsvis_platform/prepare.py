@@ -72,6 +72,7 @@ def prepare(
     workers: int = 0,
     gpus_per_worker: float = 0.0,
     train_workers: int = 0,
+    training_cpus: int = 1,
     trained_on: Dataset | None = None,
     progress: Progress | None = None,
     told: Callable[[Outcome], None] | None = None,
@@ -91,6 +92,8 @@ def prepare(
         gpus_per_worker: GPUs a network stage holds.
         train_workers: Ray Train workers that share each training of flowIRN or of a detector, one
             training after the other; 0 = one process per training, side by side.
+        training_cpus: cores that each of them takes. One by default, so that many trainings side by
+            side, or one alone, give the same to the last digit.
         trained_on: take networks trained on these videos.
         progress: hears (stage, videos done, videos in all).
         told: hears the outcome of each stage.
@@ -138,7 +141,7 @@ def prepare(
         board: Any = _Board.options(max_restarts=-1).remote()
         waiting = [
             _ensure_whole.options(
-                num_cpus=1, num_gpus=gpus_per_worker, max_retries=_RETRIES
+                num_cpus=training_cpus, num_gpus=gpus_per_worker, max_retries=_RETRIES
             ).remote(
                 each,
                 dataset,
@@ -147,7 +150,7 @@ def prepare(
                 trained_on,
                 f"{stage.name} {key[:6]} seed {each.seed}",
                 board,
-                1,
+                training_cpus,
             )
             for key, (each, _) in runs.items()
         ]

@@ -19,7 +19,9 @@ Prepare = Callable[[Sequence[Config], Dataset, Sequence[str], Dataset | None], N
 """Settings, videos, targets, and the videos that networks were trained on if they are others."""
 
 
-def shown_preparation(options: MachineOptions, store: Store, screen: Screen) -> Prepare:
+def shown_preparation(
+    options: MachineOptions, store: Store, screen: Screen, training_cpus: int = 1
+) -> Prepare:
     """:func:`wsvis_platform.prepare.prepare` with everything a user sees of it."""
 
     def run(
@@ -70,6 +72,7 @@ def shown_preparation(options: MachineOptions, store: Store, screen: Screen) -> 
                 workers=options.workers,
                 gpus_per_worker=options.gpus_per_worker,
                 train_workers=options.train_workers,
+                training_cpus=training_cpus,
                 trained_on=trained_on,
                 progress=lambda stage, done, total: bars.update(stage, done, total),
                 told=told,
