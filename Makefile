@@ -18,8 +18,6 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 # the URI codes what SQLAlchemy would read as a code or as options (wsvis_platform/database_place.py).
 quoted = '$(subst ','\'',$(1))'
 DATABASE = $(if $(filter /%,$(firstword $(OUTPUT))),,$(CURDIR)/)$(OUTPUT)/mlflow.db
-CODED = $(subst ?,%3F,$(subst %,%25,$(DATABASE)))
-DATABASE_URI = $(if $(findstring %,$(CODED)),sqlite+pysqlite,sqlite):///$(CODED)
 
 .DEFAULT_GOAL := help
 .PHONY: help install run sweep test test-faults test-wheel fuzz lint ui bench clean
@@ -92,8 +90,7 @@ lint: install
 ui:
 	@test -f $(call quoted,$(DATABASE)) || { printf "error: %s does not exist; run 'make sweep' first or give OUTPUT=...\n" $(call quoted,$(DATABASE)) >&2; exit 2; }
 	@$(MAKE) --no-print-directory install
-	@echo "open http://127.0.0.1:$(PORT)/#/experiments?workflowType=machine_learning (without the last part MLflow shows its pages for language models)"
-	$(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --workers 1 --backend-store-uri $(call quoted,$(DATABASE_URI))
+	@$(BIN)/wsvis ui --output $(call quoted,$(OUTPUT)) --port $(PORT)
 
 bench: install
 	$(BIN)/python -m pytest benchmarks --benchmark-only $(ARGS)

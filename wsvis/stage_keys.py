@@ -40,6 +40,12 @@ def needed(targets: Iterable[str], given: Iterable[str] = ()) -> list[Stage]:
     return [stage for stage in STAGES if stage.name in wanted and stage.name not in stopped]
 
 
+def settings_read(config: Config, stages: Iterable[Stage]) -> dict[str, Any]:
+    """Dotted name -> value of what these stages depend on, and of what names the data."""
+    names = dict.fromkeys(name for stage in stages for name in stage.settings)
+    return config_slice(config, ("data", *names))
+
+
 def stage_keys(
     config: Config, dataset: Dataset, targets: Iterable[str], given: Mapping[str, str] | None = None
 ) -> dict[str, str]:

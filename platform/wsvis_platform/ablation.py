@@ -133,6 +133,7 @@ def ablation_and_report(
             screen.warn(line)
         caption = _caption(title, dataset, held_out, options, variants)
         files = _write(folder, rows, found, caption, tables)
+        markdown = files[0].read_text()
         if "pseudo_label_quality" in every:
             for row in rows:
                 name = re.sub(r"\W+", "_", row.name).strip("_")
@@ -141,8 +142,9 @@ def ablation_and_report(
         record.results(
             [(r.name, w[0], r.found, r.held_out) for r, w in zip(rows, of_each, strict=True)],
             [],
-            "",
+            "ap50",
             ("", ""),
+            markdown,
             files,
         )
         for table in tables:
@@ -233,7 +235,9 @@ def _write_comparison(
         found = row.found if held_out is None else row.held_out
         if found is not None:  # a quality stage reads what it measures
             methods[row.name] = (BY_NAME[wanted[0]].inputs[0], found.keys[0])
-    picture = comparison(held_out or dataset, store, methods)
+    side = "held-out clips" if held_out else "training clips"
+    about = f"seed {rows[0].found.seeds[0]}, {side}, "
+    picture = comparison(held_out or dataset, store, methods, about=about)
     if picture is None:
         return []
     path = folder / "comparison.png"

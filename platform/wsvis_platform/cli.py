@@ -6,6 +6,7 @@ wsvis evaluate vis | frames | cityscapes | tc | export
 wsvis track
 wsvis predict
 wsvis doctor
+wsvis ui                              MLflow on the runs of a folder
 wsvis store retry                     videos that were set aside
 """
 
@@ -44,6 +45,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str, str]] = {
     ("predict",): ("predict_commands", "predict", "objects in your own videos, by a detector"),
     ("experiment",): ("experiment_command", "experiment", "sweeps and tables, by their names"),
     ("doctor",): ("doctor_command", "doctor", "what this machine has, and what it lacks"),
+    ("ui",): ("ui_command", "ui", "MLflow's pages on the runs of an output folder"),
     ("store", "retry"): ("store_commands", "store_retry", "try videos again that were set aside"),
 }
 """Words -> module, function, one line of help."""

@@ -16,7 +16,7 @@ MOST_POINTS = 200
 def training_curves(store: Store, found: Measurement) -> list[tuple[int, dict[str, float]]]:
     """(step, values) of every network trained for a setting, seed by seed.
 
-    A value is called ``<network>.<what>.seed<n>``, for instance ``detector.loss.seed0``.
+    A value is called ``<network>/<what>.seed<n>``, for instance ``detector/loss.seed0``.
     """
     series: list[tuple[int, dict[str, float]]] = []
     for seed, keys in zip(found.seeds, found.keys, strict=True):
@@ -26,7 +26,7 @@ def training_curves(store: Store, found: Measurement) -> list[tuple[int, dict[st
             curve = store.read(stage, keys[stage]).data.get("curve", [])
             for row in thinned(curve, MOST_POINTS):
                 numbers = {
-                    f"{stage}.{name}.seed{seed}": value
+                    f"{stage}/{name}.seed{seed}": value
                     for name, value in row.items()
                     if name not in ("step", "steps") and math.isfinite(value)
                 }

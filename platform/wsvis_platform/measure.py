@@ -54,10 +54,10 @@ class Measurement:
         return -math.inf if math.isnan(value) else value
 
     def summary(self) -> dict[str, float]:
-        """``<metric>_mean`` and ``<metric>_std`` of every metric."""
+        """``<metric>``, its mean over seeds, and ``<metric>_std`` of every metric."""
         out: dict[str, float] = {}
         for metric in dict.fromkeys((*METRICS, *(name for row in self.per_seed for name in row))):
-            out[f"{metric}_mean"], out[f"{metric}_std"] = self.mean(metric), self.std(metric)
+            out[metric], out[f"{metric}_std"] = self.mean(metric), self.std(metric)
         return out
 
 

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 from filelock import FileLock
 
+from wsvis_platform.image_grid import write_grid
 from wsvis_platform.tracking_place import open_experiment
 
 IDENTITY = "wsvis.identity"
@@ -90,7 +91,8 @@ class Runs:
                 run = same.info.run_id
                 for key in _OF_ONE_ATTEMPT & same.data.tags.keys() - tags.keys():
                     self.client.delete_tag(run, key)
-                self.write(run, tags=tags)
+                # the name too: the same setting may be another trial of a longer sweep
+                self.write(run, tags={**tags, "mlflow.runName": name})
             for other in there:
                 if other.info.run_id != run and SUPERSEDED not in other.data.tags:
                     self._supersede(other, run)
@@ -147,14 +149,16 @@ class Runs:
             if not page:
                 return found
 
-    def end(self, run: str, status: str, at: int) -> None:
-        """End a run; ``at`` in milliseconds since 1970."""
-        self.client.set_terminated(run, status, at)
+    def end(self, run: str, status: str, at: int, *, keep: bool = False) -> None:
+        """End a run; ``at`` in milliseconds since 1970.
 
-    def new_params(self, run: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of ``params`` that a run does not have."""
-        there = self.client.get_run(run).data.params
-        return {key: value for key, value in params.items() if key not in there}
+        ``keep``: one that an earlier attempt ended like this keeps its end, and so its duration.
+        """
+        if keep:
+            there = self.client.get_run(run).info
+            if there.status == status and there.end_time:
+                return
+        self.client.set_terminated(run, status, at)
 
     def points_there(self, run: str, keys: Iterable[str]) -> dict[tuple[int, str], float]:
         """(step, metric) -> the value that MLflow shows, for what a run has already."""
@@ -197,9 +201,13 @@ class Runs:
         params: Mapping[str, Any] | None,
         pictures: Mapping[str, np.ndarray],
         files: Sequence[Path],
+        grid: Mapping[str, Sequence[np.ndarray]] | None = None,
     ) -> None:
-        """Files of a run in one upload: settings.json, pictures/<name>, and copies of ``files``."""
-        if params is None and not pictures and not files:
+        """Files of a run in one upload: settings.json, pictures/<name>, copies of ``files``, grid.
+
+        ``grid`` is shown by MLflow as pictures over steps: a key, and one picture for each step.
+        """
+        if params is None and not pictures and not files and not grid:
             return
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -214,6 +222,7 @@ class Runs:
                 target.write_bytes(coded.tobytes())
             for file in files:
                 shutil.copyfile(file, folder / file.name)
+            write_grid(folder, grid or {})
             self.client.log_artifacts(run, str(folder))
 
 

@@ -7,18 +7,26 @@ MLflow keeps a shared view in a tag of the experiment; an address that names the
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
+
+import wsvis
+from wsvis_platform.database_place import database_file
 
 VIEW_KEY = "wsvis"
+_CLONE = Path(wsvis.__file__).parents[1] / "Makefile"
+"""There in a clone, where ``wsvis`` need not be on the path."""
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW_KEY}"
 
 
-def leaderboard_view(metrics: Sequence[str], params: Sequence[str]) -> str:
-    """The tag's content: runs sorted by the first metric, best first.
+def leaderboard_view(metrics: Sequence[str], params: Sequence[str], parent: str) -> str:
+    """The tag's content: the runs below a parent, sorted by the first metric, best first.
 
     Args:
         metrics: columns of numbers, the objective first.
         params: columns of settings.
+        parent: id of the sweep's run; numbers of other sweeps are no rivals.
     """
     columns = ["attributes.`Date`", "attributes.`Duration`"]
     columns += [f"metrics.`{name}`" for name in metrics]
@@ -28,6 +36,7 @@ def leaderboard_view(metrics: Sequence[str], params: Sequence[str]) -> str:
             "selectedColumns": columns,
             "orderByKey": f"metrics.`{metrics[0]}`",
             "orderByAsc": False,
+            "searchFilter": f"tags.mlflow.parentRunId = '{parent}'",
         }
     )
 
@@ -38,3 +47,18 @@ def leaderboard_path(experiment_id: str) -> str:
         f"/#/experiments/{experiment_id}/runs?viewStateShareKey={VIEW_KEY}"
         "&workflowType=machine_learning"
     )
+
+
+def browse_line(uri: str, experiment_id: str) -> str:
+    """What to type, and where to go, to look at the runs of an experiment."""
+    database, path = database_file(uri), leaderboard_path(experiment_id)
+    if database is None:
+        return f"{uri}{path}"
+    if database.name == "mlflow.db":
+        command = f"wsvis ui --output {shlex.quote(str(database.parent))}"
+        if _CLONE.exists():
+            folder = f" OUTPUT={shlex.quote(str(database.parent))}"
+            command = "make ui" + ("" if database == Path("runs/mlflow.db").resolve() else folder)
+    else:
+        command = f"mlflow server --host 127.0.0.1 --backend-store-uri {shlex.quote(uri)}"
+    return f"{command}, then open http://127.0.0.1:5000{path}"

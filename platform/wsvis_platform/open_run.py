@@ -47,6 +47,7 @@ def open_run(
     options: RunOptions,
     preset: str,
     targets: Sequence[str],
+    beside: Sequence[str] = (),
 ) -> Iterator[OpenRun]:
     """Load the data, check what would fail late, start Ray and the MLflow run; end all of it.
 
@@ -57,6 +58,7 @@ def open_run(
         options: where and on which machines.
         preset: the preset's name, for the record.
         targets: quality stages it measures, the one of its pictures first.
+        beside: quality stages of its baselines.
     """
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(Screen())
@@ -74,7 +76,6 @@ def open_run(
         stack.enter_context(only_driver(folder))
         screen.log_to(folder / "run.log")
         store = Store(output / "store")
-        target = targets[0]
         screen.line(f"{data_line(config.data, dataset)}; results go to {shown_path(folder)}")
         if held_out is not None:
             save_held_out(config, folder)
@@ -91,7 +92,7 @@ def open_run(
                 held_out,
                 store,
                 folder,
-                target,
+                [*targets, *beside],
                 screen.warn,
             )
         )

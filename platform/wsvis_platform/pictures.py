@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import UInt8
 
 from wsvis.cam.fcam import frame_fcam, upsample_maps
 from wsvis.cam.mask_stages import frame_maps
@@ -16,9 +18,11 @@ from wsvis.flow.field import frame_flow
 from wsvis.flow.stages import decoded_flow
 from wsvis.payload import payload_to_instances
 from wsvis.pipeline import DETECTOR_LABELS
+from wsvis.stage_keys import needed
 from wsvis.types import Dataset, Video
 from wsvis.viz.method_grid import method_grid
-from wsvis.viz.strips import cam_strip, stack_strips
+from wsvis.viz.overlays import overlay_instances
+from wsvis.viz.strips import cam_strip, matched_ids, stack_strips
 from wsvis_platform.store import Store
 from wsvis_platform.video_worker import StoreInputs
 
@@ -49,16 +53,27 @@ def chosen_frames(dataset: Dataset, count: int = 4) -> list[tuple[int, int]]:
     return picked
 
 
-def setting_strips(
+@dataclass(frozen=True)
+class FramePictures:
+    """What a setting leaves on one frame, as pictures."""
+
+    caption: str
+    """Which video and frame."""
+    strip: UInt8[np.ndarray, "H W 3"]
+    """Frame, flow, CAM, f-CAM, pseudo-mask and ground truth."""
+    found: UInt8[np.ndarray, "h w 3"]
+    """The masks alone, over the frame."""
+
+
+def frame_pictures(
     config: Config,
     dataset: Dataset,
     store: Store,
     keys: Mapping[str, str],
     masks: str,
     frames: Sequence[tuple[int, int]],
-    title: str,
-) -> np.ndarray:
-    """Frame, flow, CAM, f-CAM, pseudo-mask and ground truth of each chosen frame, uint8 RGB.
+) -> list[FramePictures]:
+    """Pictures of each chosen frame, drawn from stored results.
 
     Args:
         config: the setting's whole configuration.
@@ -67,23 +82,25 @@ def setting_strips(
         keys: stage -> key of its results.
         masks: the stage whose instances are shown.
         frames: from :func:`chosen_frames`.
-        title: one line above.
     """
     inputs = StoreInputs(store, keys)
-    strips = []
-    for index, frame in frames:
-        video = dataset.videos[index]
-        strip = _strip(config, dataset, video, frame, inputs, masks)
-        if strip is not None:
-            strips.append(strip)
-    if not strips:
+    drawn = (
+        _drawn(config, dataset, dataset.videos[index], frame, inputs, masks)
+        for index, frame in frames
+    )
+    return [each for each in drawn if each is not None]
+
+
+def stacked(pictures: Sequence[FramePictures], title: str = "") -> UInt8[np.ndarray, "H W 3"]:
+    """The strips one below the other, each under its video and frame; blank where there is none."""
+    if not pictures:
         return np.full((40, 400, 3), 255, np.uint8)
-    return stack_strips(strips, title)
+    return stack_strips([each.strip for each in pictures], title, [p.caption for p in pictures])
 
 
-def _strip(
+def _drawn(
     config: Config, dataset: Dataset, video: Video, frame: int, inputs: StoreInputs, masks: str
-) -> np.ndarray | None:
+) -> FramePictures | None:
     found = inputs.video(masks, video.id)
     if found is None:
         return None
@@ -93,14 +110,15 @@ def _strip(
         detections = kept(found, SHOWN_SCORE)
         learnt = inputs.video(labels, video.id) if labels in inputs.keys else None
         found = payload_to_instances(learnt)[frame] if learnt else none_found()
+    unused = unused_panels(config, masks)
     picture, flow = _frame_and_flow(video, frame, inputs)
     cam = np.zeros((0, video.height, video.width), np.float32)
     amplified = cam
-    if "cam" in inputs.keys and (payload := inputs.video("cam", video.id)) is not None:
+    if "CAM" not in unused and (payload := inputs.video("cam", video.id)) is not None:
         maps, _ = frame_maps(payload, frame)
         cam = upsample_maps(maps, video.height, video.width)
-        amplified = np.zeros_like(cam)  # stays dark for a setting that uses no motion
-        motion = inputs.video("motion", video.id) if "motion" in inputs.keys else None
+        amplified = np.zeros_like(cam)
+        motion = None if "f-CAM" in unused else inputs.video("motion", video.id)
         if motion is not None:
             amplified = frame_fcam(
                 maps,
@@ -114,7 +132,7 @@ def _strip(
     truth = None
     if video.instances is not None:
         truth = as_instances(frame_truths(video)[frame])
-    return cam_strip(
+    strip = cam_strip(
         picture,
         flow,
         cam,
@@ -124,7 +142,30 @@ def _strip(
         dataset.classes,
         threshold=config.ir_labels.foreground_threshold,
         detections=detections,
+        unused=unused,
     )
+    shown = found if detections is None else detections
+    ids = matched_ids(shown, truth or none_found())
+    overlay = overlay_instances(picture, shown, dataset.classes, ids=ids)
+    return FramePictures(f"{video.id}, frame {frame}", strip, overlay)
+
+
+def unused_panels(config: Config, masks: str) -> set[str]:
+    """Captions of the panels that are no input of a stage's masks under these settings."""
+    stages = {stage.name for stage in needed([masks])}
+    unused = set() if "cam" in stages else {"CAM"}
+    amplifies = {"cam", "motion"} <= stages and config.fcam.amplification > 1
+    if not amplifies:
+        unused.add("f-CAM")
+    by_flow = (
+        amplifies,
+        masks == "motion_masks",
+        "irn" in stages and config.flow_boundary.weight > 0,
+        "flow" in stages and "delta_flow" in stages and config.maskconsist.enabled,
+    )
+    if not any(by_flow):
+        unused.add("flow")
+    return unused
 
 
 def _frame_and_flow(
@@ -144,6 +185,7 @@ def comparison(
     store: Store,
     methods: Mapping[str, tuple[str, Mapping[str, str]]],
     *,
+    about: str = "",
     videos: int = 2,
     frames: int = 6,
 ) -> np.ndarray | None:
@@ -153,6 +195,7 @@ def comparison(
         dataset: the clips; those with most objects are shown.
         store: where the results are.
         methods: name -> the stage whose instances are shown, and stage -> key of its results.
+        about: first words of each title, for instance the seed.
         videos: how many clips.
         frames: of each, from its middle.
     """
@@ -175,7 +218,10 @@ def comparison(
         }
         if rows:
             pictures = list(read_frames(video)[part])
-            shown = f"{video.id}, consecutive frames, detections that score {SHOWN_SCORE:g} or more"
+            shown = (
+                f"{about}{video.id}, frames {begin} to {begin + len(pictures) - 1}, "
+                f"detections that score {SHOWN_SCORE:g} or more"
+            )
             grids.append(
                 method_grid(
                     pictures, rows, truth, dataset.classes, title=shown, min_score=SHOWN_SCORE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from wsvis.errors import InputError
@@ -39,3 +40,8 @@ def check_run_name(option: str, name: str) -> None:
         raise InputError(
             f"{option} {shown}: is no name of a folder, or begins or ends with a blank; {cure}"
         )
+
+
+def row_file_name(name: str) -> str:
+    """A row of a table as the name of a file: ``flowIRN, MaskConsist`` as flowIRN_MaskConsist."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "_", name).strip("_.") or "row"

@@ -16,7 +16,7 @@ from wsvis.evaluation.frame_ap import as_instances, frame_truths
 from wsvis.payload import payload_to_instances
 from wsvis.types import Dataset, FrameInstances, Video
 from wsvis.viz.method_grid import method_grid
-from wsvis_platform.pictures import SHOWN_SCORE, chosen_frames, setting_strips
+from wsvis_platform.pictures import SHOWN_SCORE, chosen_frames, frame_pictures, stacked
 from wsvis_platform.run_steps import Step
 from wsvis_platform.store import Store
 from wsvis_platform.video_worker import StoreInputs
@@ -31,7 +31,7 @@ def strips_picture(
 ) -> UInt8[np.ndarray, "H W 3"]:
     """Frame, flow, CAM, f-CAM and mask of a few frames, one of each class."""
     frames = chosen_frames(dataset)
-    return setting_strips(config, dataset, store, keys, masks, frames, "")
+    return stacked(frame_pictures(config, dataset, store, keys, masks, frames))
 
 
 def steps_picture(

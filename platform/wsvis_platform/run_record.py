@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from wsvis.config import Config
-from wsvis.config_checks import flatten
 from wsvis.label_health import LabelHealth
+from wsvis.stage_keys import needed, settings_read
 from wsvis.types import Dataset
+from wsvis_platform.mlflow_data import data_inputs
 from wsvis_platform.options import ClipRunOptions
-from wsvis_platform.run_steps import Step
+from wsvis_platform.run_steps import Step, numbers_line
+from wsvis_platform.run_text import artifact, markdown_rows
 from wsvis_platform.tracking import Tracker
 
 EXPERIMENT = "run"
@@ -45,7 +48,7 @@ def record_run(
     tracker = Tracker.open(options.tracking_uri, out, EXPERIMENT)
     run = tracker.start_sweep(
         out.name,
-        params=flatten(config),
+        params=settings_read(config, needed(target for step in steps for target in step.targets)),
         tags={
             "preset": preset,
             "data": dataset.name,
@@ -53,6 +56,7 @@ def record_run(
             "videos": str(len(dataset.videos)),
             "steps": " ".join(step.name for step in steps),
         },
+        inputs=data_inputs(config.data, dataset),
     )
     metrics = {
         f"{step.name}/{name}": value
@@ -66,5 +70,21 @@ def record_run(
             metrics[f"{step.name}/median_area"] = found.median_area
             metrics[f"{step.name}/whole_frame_labels"] = found.whole_frame
             metrics[f"{step.name}/frames_without_label"] = found.empty_frames
-    tracker.log_parent(run, metrics, [out / "report.html", out / "config.json"])
+    describe = partial(_note, steps=steps, numbers=numbers, health=health)
+    tracker.log_parent(run, metrics, [out / "report.html", out / "config.json"], describe)
     return tracker.finish(run)
+
+
+def _note(
+    run: str,
+    steps: Sequence[Step],
+    numbers: Mapping[str, Mapping[str, float | None]],
+    health: Mapping[str, LabelHealth],
+) -> str:
+    rows = []
+    for step in steps:
+        found = health.get(step.stage)
+        labels = f"{found.labels_per_frame:.2f}" if found else ""
+        rows.append([step.title, labels, numbers_line(dict(numbers.get(step.stage, {})))])
+    table = markdown_rows(["step", "labels per frame", "against annotated masks"], rows)
+    return f"{table}\n\n[report.html]({artifact(run, 'report.html')}) has pictures of every video"

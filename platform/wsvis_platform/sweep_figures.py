@@ -1,7 +1,7 @@
 """The objective of a sweep over every pair of settings.
 
-A trial is a flat mapping: dotted names are settings, ``<metric>_mean`` and ``<metric>_std`` its
-scores over seeds (0..1; shown as points of 0..100).
+A trial is a flat mapping: dotted names are settings, ``<metric>`` and ``<metric>_std`` the mean and
+standard deviation of its scores over seeds (0..1; shown as points of 0..100).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def objective_figure(rows: Sequence[Row], axes: tuple[str, str], metric: str) ->
     Args:
         rows: trials.
         axes: the settings on x and y of the first panel.
-        metric: ``<metric>_mean``.
+        metric: its name.
     """
     pairs = [axes, *_other_pairs(rows, axes)]
     columns = 1 if len(pairs) == 1 else 2 if len(pairs) <= 4 else 3
@@ -222,12 +222,11 @@ def count_text(rows: Sequence[Row]) -> str:
 
 
 def _mean_std(row: Row, metric: str) -> str:
-    std = float(row.get(metric.removesuffix("_mean") + "_std", math.nan))
+    std = float(row.get(f"{metric}_std", math.nan))
     text = f"{100 * float(row[metric]):.1f}"
     return text if math.isnan(std) else f"{text} ± {100 * std:.1f}"
 
 
 def metric_name(metric: str) -> str:
-    """``AP50`` for ``ap50_mean``."""
-    name = metric.removesuffix("_mean")
-    return METRICS.get(name, name)
+    """``AP50`` for ``ap50``."""
+    return METRICS.get(metric, metric)

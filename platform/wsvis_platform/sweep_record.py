@@ -6,41 +6,43 @@ import contextlib
 import hashlib
 import json
 import math
-import re
-import shlex
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from wsvis.config import Config
-from wsvis.config_checks import flatten, with_overrides
-from wsvis.data.atomic import new_file, write_text
-from wsvis.evaluation.report import json_ready
+from wsvis.config_checks import config_slice, flatten, with_overrides
 from wsvis.pipeline import BY_NAME
-from wsvis.stage_keys import needed
+from wsvis.stage_keys import needed, settings_read
 from wsvis.types import Dataset
 from wsvis.viz.movies import write_png
 from wsvis_platform.curves import training_curves
 from wsvis_platform.disk_full import room_to_end
-from wsvis_platform.importance_figure import importance_figure
 from wsvis_platform.measure import METRICS, Measurement
+from wsvis_platform.mlflow_data import data_inputs
 from wsvis_platform.options import MachineOptions, RunOptions, SweepOptions
-from wsvis_platform.pictures import chosen_frames, setting_strips
-from wsvis_platform.provenance import git_state
+from wsvis_platform.pictures import FramePictures, chosen_frames, frame_pictures, stacked
 from wsvis_platform.run_lock import is_driven
+from wsvis_platform.run_names import row_file_name
+from wsvis_platform.run_text import row_note, sweep_note, trial_name
 from wsvis_platform.stopping import exit_status, not_cut_short
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial
-from wsvis_platform.sweep_figures import objective_figure
 from wsvis_platform.sweep_report import setting_text
+from wsvis_platform.sweep_summary import (
+    BEST,
+    Row,
+    best_numbers,
+    best_row,
+    write_detector,
+    write_figures,
+    write_summary,
+)
 from wsvis_platform.tracking import Tracker
-
-Row = tuple[str, str, Measurement, Measurement | None]
-"""Name, quality stage, measurement on the training clips and on held-out clips."""
 
 
 class SweepRecord:
@@ -53,6 +55,7 @@ class SweepRecord:
         options: RunOptions,
         config: Config,
         dataset: Dataset,
+        held_out: Dataset | None,
         store: Store,
         folder: Path,
         target: str,
@@ -61,6 +64,8 @@ class SweepRecord:
         self.options, self.config = options, config
         self.dataset, self.store, self.folder, self.target = dataset, store, folder, target
         self.frames = chosen_frames(dataset)
+        self.inputs = data_inputs(config.data, dataset)
+        self.both_inputs = data_inputs(config.data, dataset, held_out)
 
     @classmethod
     @contextlib.contextmanager
@@ -75,12 +80,13 @@ class SweepRecord:
         held_out: Dataset | None,
         store: Store,
         folder: Path,
-        target: str,
+        targets: Sequence[str],
         warn: Callable[[str], None],
     ) -> Iterator[SweepRecord]:
         """A record whose parent run ends FINISHED; FAILED or, when it is stopped, KILLED.
 
-        The caller holds ``folder`` against other drivers.
+        The caller holds ``folder`` against other drivers. Of ``targets``, the quality stages that
+        are measured, the first is that of the trials.
         """
         output = Path(options.output)
         tracker = Tracker.open(options.tracking_uri, output, experiment)
@@ -90,7 +96,7 @@ class SweepRecord:
             parent = tracker.start_sweep(
                 title,
                 params={
-                    **flatten(config),
+                    **settings_read(config, needed(targets)),
                     **{f"sweep.{k}": v for k, v in given.items() if k not in machine},
                     "data_fingerprint": dataset.fingerprint,
                     "held_out_fingerprint": held_out.fingerprint if held_out else "",
@@ -103,11 +109,14 @@ class SweepRecord:
                     "data_fingerprint": dataset.fingerprint,
                     "videos": str(len(dataset.videos)),
                 },
+                inputs=data_inputs(config.data, dataset, held_out),
                 folder=f"{folder.parent.name}/{folder.name}",
                 is_driven=lambda name: is_driven(output / name),
             )
             try:
-                yield cls(tracker, parent, options, config, dataset, store, folder, target)
+                yield cls(
+                    tracker, parent, options, config, dataset, held_out, store, folder, targets[0]
+                )
             except BaseException as error:
                 make_room()
                 stopped = exit_status() or isinstance(error, KeyboardInterrupt)
@@ -125,21 +134,37 @@ class SweepRecord:
     def trial(self, trial: Trial) -> None:
         """One finished trial as a child run; a failed one keeps its reason."""
         found = trial.measurement
-        name = f"trial {trial.label} {setting_text(trial.overrides)}"
+        name = trial_name(trial.label, trial.overrides, pruned=trial.pruned)
         if found is None:
+            ran = settings_read(self.config, needed([self.target]))
             self.tracker.log_trial(
                 self.parent,
                 name,
                 self._identity(trial.overrides, self.options.seeds),
-                params={**flatten(self.config), **trial.overrides},
+                params={**ran, **trial.overrides},
+                settings={**flatten(self.config), **trial.overrides},
                 metrics={},
                 tags={"reason": trial.error[:4000]},
                 status="FAILED",
                 seconds=trial.seconds,
+                inputs=self.inputs,
             )
             return
-        identity = self._identity(found.overrides, found.seeds)
-        self._child(name, identity, self.target, found, None, trial.seconds, trial.pruned)
+        self._trial(trial, (name, self.target, found, None))
+
+    def _trial(self, trial: Trial, row: Row, detector: str = "") -> None:
+        """A measured trial; the best one once more, with its numbers on held-out clips."""
+        found = row[2]
+        self._child(
+            trial_name(trial.label, trial.overrides, pruned=trial.pruned),
+            self._identity(found.overrides, found.seeds),
+            row,
+            title=f"trial {trial.label}: {setting_text(found.overrides)}",
+            file=f"trial_{trial.label}",
+            detector=detector,
+            seconds=trial.seconds,
+            pruned=trial.pruned,
+        )
 
     def results(
         self,
@@ -147,81 +172,83 @@ class SweepRecord:
         trials: Sequence[Trial],
         metric: str,
         axes: tuple[str, str],
+        table: str,
         files: Sequence[Path],
     ) -> None:
-        """Baselines and fixed settings as child runs; plots, tables, summary to the parent."""
-        for name, target, found, other in rows:
-            if name != BEST:
-                self._child(name, f"{self.folder.name}/{name}", target, found, other)
-        best = next((row for row in rows if row[0] == BEST), None)
-        best = best or max(_methods(rows), key=lambda row: row[2].rank("ap50"))
-        summary: dict[str, float] = {f"best_{k}": v for k, v in best[2].summary().items()}
-        if best[3] is not None:
-            summary.update({f"best_held_out_{k}": v for k, v in best[3].summary().items()})
-        points = [t for t in trials if t.measurement is not None]
-        rest = list(files)
-        if points:
-            seed = self.options.sampler_seed if isinstance(self.options, SweepOptions) else 0
-            table = [
-                {**t.measurement.overrides, **t.measurement.summary(), "pruned": t.pruned}
-                for t in points
-                if t.measurement
-            ]
-            # a pruned trial's mean is over fewer seeds: it is drawn, and weighs nothing
-            whole = [row for row in table if not row["pruned"]]
-            for name, figure in (
-                ("objective.png", objective_figure(table, axes, f"{metric}_mean")),
-                (
-                    "importance.png",
-                    importance_figure(whole, f"{metric}_mean", seed),
-                ),
-            ):
-                with new_file(self.folder / name) as written:
-                    figure.savefig(written, dpi=110)
-                rest.append(self.folder / name)
-        file = self.folder / "summary.json"
-        plain = json_ready(
-            {
-                "schema": 1,
-                "objective": metric,
-                "data": self.dataset.name,
-                "data_fingerprint": self.dataset.fingerprint,
-                "seeds": list(self.options.seeds),
-                **git_state(),
-                "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-                "rows": [_plain(row) for row in rows],
-            }
-        )
-        write_text(file, json.dumps(plain, indent=1, allow_nan=False) + "\n")
-        self.tracker.log_parent(self.parent, _finite(summary), [*rest, file])
-        shown = [f"{metric}_mean", f"{metric}_std", f"held_out_{metric}_mean"]
-        shown += [f"{name}_mean" for name in METRICS if name != metric]
+        """Baselines and fixed settings as child runs; plots, tables, summary to the parent.
+
+        Args:
+            rows: of the result table.
+            trials: of the sweep; none where there was no search.
+            metric: the objective.
+            axes: the two settings it is plotted over.
+            table: Markdown of the result table.
+            files: further artifacts.
+        """
+        for row in rows:
+            detector = write_detector(self.folder, row, self.store)
+            file = f"detectors/{detector.name}" if detector else ""
+            if row[0] == BEST:  # its trial is its run
+                self._trial(next(t for t in trials if t.measurement == row[2]), row, file)
+                continue
+            self._child(
+                row[0],
+                f"{self.folder.name}/{row[0]}",
+                row,
+                title=f"{row[0]}: {setting_text(row[2].overrides)}",
+                file=row_file_name(row[0]),
+                detector=file,
+            )
+        seed = self.options.sampler_seed if isinstance(self.options, SweepOptions) else 0
+        written = [*files, *write_figures(self.folder, trials, axes, metric, seed)]
+        written.append(self.folder / "summary.json")
+        write_summary(written[-1], rows, metric, self.dataset, self.options.seeds)
+        best = best_row(rows, metric)
+        pictures = [file.name for file in written if file.suffix == ".png"]
+        note = partial(sweep_note, best=(best[0], best[2]), table=table, pictures=pictures)
+        self.tracker.log_parent(self.parent, best_numbers(best), written, note)
+        shown = [metric, f"{metric}_std", f"held_out/{metric}"]
+        shown += [name for name in METRICS if name != metric]
         swept = dict.fromkeys(name for row in rows for name in row[2].overrides)
-        self.tracker.share_view(shown, list(swept))
+        self.tracker.share_view(shown, list(swept), self.parent)
 
     def _child(
         self,
         name: str,
         identity: str,
-        target: str,
-        found: Measurement,
-        other: Measurement | None,
+        row: Row,
+        *,
+        title: str,
+        file: str,
+        detector: str = "",
         seconds: float = 0.0,
         pruned: bool = False,
     ) -> None:
+        _, target, found, other = row
         config = with_overrides(replace(self.config, seed=found.seeds[0]), found.overrides)
-        metrics = found.summary()
+        # numbers over fewer seeds have a group of their own: in a list sorted by the objective
+        # they would stand among those that they cannot be compared with
+        group = "pruned/" if pruned else ""
+        metrics = {f"{group}{k}": v for k, v in found.summary().items()}
         if other is not None:
-            metrics.update({f"held_out_{k}": v for k, v in other.summary().items()})
-        strip = self._strip(name, target, config, found)
-        curves = training_curves(self.store, found)
+            metrics |= {f"held_out/{k}": v for k, v in other.summary().items()}
+        per_seed = [
+            (n, _finite({f"per_seed/{k}": v for k, v in scores.items()}))
+            for n, scores in enumerate(found.per_seed)
+        ]
+        pictures = self._pictures(target, config, found)
+        strip = self._strip(title, file, pictures, found)
         self.tracker.log_trial(
             self.parent,
             name,
             identity,
-            params=flatten(config),
+            params={
+                **settings_read(config, (BY_NAME[name] for name in found.keys[0])),
+                **config_slice(config, tuple(found.overrides)),
+            },
+            settings=flatten(config),
             metrics=_finite(metrics),
-            series=[(n, _finite(row)) for n, row in enumerate(found.per_seed)] + curves,
+            series=per_seed + training_curves(self.store, found),
             tags={
                 "quality_stage": target,
                 "pruned": str(pruned).lower(),
@@ -230,6 +257,7 @@ class SweepRecord:
                 "computed": " ".join(found.computed),
                 "reused": " ".join(found.reused),
                 "data_fingerprint": self.dataset.fingerprint,
+                **({"detector": detector} if detector else {}),
                 **{
                     f"store.seed{seed}.{stage}": key
                     for seed, keys in zip(found.seeds, found.keys, strict=True)
@@ -237,8 +265,10 @@ class SweepRecord:
                 },
             },
             pictures={"strip.jpg": strip},  # a PNG would take longer than all the rest
-            status="KILLED" if pruned else "FINISHED",
+            grid={"masks": [each.found for each in pictures]},
+            describe=partial(row_note, found=found, other=other, detector=detector, pruned=pruned),
             seconds=seconds,
+            inputs=self.inputs if other is None else self.both_inputs,
         )
 
     def _identity(self, overrides: Mapping[str, Any], seeds: Sequence[int]) -> str:
@@ -246,48 +276,22 @@ class SweepRecord:
         text = json.dumps([overrides, seeds], sort_keys=True)
         return f"{self.folder.name}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
-    def _strip(self, name: str, target: str, config: Config, found: Measurement) -> np.ndarray:
+    def _pictures(self, target: str, config: Config, found: Measurement) -> list[FramePictures]:
         masks = BY_NAME[target].inputs[0]  # a quality stage reads what it measures
-        title = f"{name}: AP50 {100 * found.mean('ap50'):.1f}, mIoU {100 * found.mean('miou'):.1f}"
-        strip = setting_strips(
-            config, self.dataset, self.store, found.keys[0], masks, self.frames, title
-        )
-        # a trial's settings stand in its title; its file bears the number alone
-        number = re.match(r"trial \d+", name)
-        short = re.sub(r"[^A-Za-z0-9.+-]+", "_", number.group() if number else name)
-        file = self.folder / "strips" / f"{short}.png"
-        file.parent.mkdir(exist_ok=True)
-        write_png(file, strip)
+        return frame_pictures(config, self.dataset, self.store, found.keys[0], masks, self.frames)
+
+    def _strip(
+        self, title: str, file: str, pictures: Sequence[FramePictures], found: Measurement
+    ) -> np.ndarray:
+        """The strip as a picture, also written to the folder."""
+        scores = f"AP50 {100 * found.mean('ap50'):.1f}, mIoU {100 * found.mean('miou'):.1f}"
+        split = f"seed {found.seeds[0]}, {self.dataset.name}, split {self.config.data.split}"
+        strip = stacked(pictures, f"{title}; {scores}; {split}")
+        path = self.folder / "strips" / f"{file}.png"
+        path.parent.mkdir(exist_ok=True)
+        write_png(path, strip)
         return strip
-
-
-BEST = "best of the sweep"
-"""Name of the winner's row; the trial itself is its run."""
-
-
-def _methods(rows: Sequence[Row]) -> Sequence[Row]:
-    """The rows that learn from no annotated mask, unless all do: an upper bound is never best."""
-    weak = [
-        row
-        for row in rows
-        if not any(stage.sees_truth and stage.per_video for stage in needed([row[1]]))
-    ]
-    return weak or rows
 
 
 def _finite(numbers: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
-
-
-def _plain(row: Row) -> dict[str, Any]:
-    name, target, found, other = row
-    return {
-        "name": name,
-        "quality_stage": target,
-        "settings": found.overrides,
-        "seeds": list(found.seeds),
-        "per_seed": found.per_seed,
-        "held_out_per_seed": other.per_seed if other else None,
-        "store_keys": found.keys,
-        "coverage": found.coverage,
-    }

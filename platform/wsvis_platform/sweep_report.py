@@ -52,10 +52,10 @@ def result_table(
     table.add_column("method")
     table.add_column("setting")
     for metric in METRICS:
-        table.add_column(_head(metric), justify="right")
+        table.add_column(metric_head(metric), justify="right")
     if held_out:
         for metric in METRICS:
-            table.add_column(f"held-out {_head(metric)}", justify="right")
+            table.add_column(f"held-out {metric_head(metric)}", justify="right")
     for name, measurement, other in rows:
         cells = [name, setting_text(measurement.overrides) if measurement else "-"]
         cells += [score_text(measurement, metric) for metric in METRICS]
@@ -80,7 +80,7 @@ def trial_table(trials: Sequence[Trial], metric: str, shown: int = 8) -> Table:
     table.add_column("trial")
     table.add_column("setting")
     for name in METRICS:
-        table.add_column(_head(name), justify="right")
+        table.add_column(metric_head(name), justify="right")
     table.add_column("computed")
     for trial in order[:shown]:
         found = trial.measurement
@@ -94,7 +94,7 @@ def trial_table(trials: Sequence[Trial], metric: str, shown: int = 8) -> Table:
 def write_trials(path: Path, trials: Sequence[Trial]) -> None:
     """One CSV row per trial: settings, metrics with mean and std, status, seconds."""
     names = sorted({name for trial in trials for name in trial.overrides})
-    scores = [f"{metric}_{kind}" for metric in METRICS for kind in ("mean", "std")]
+    scores = [f"{metric}{kind}" for metric in METRICS for kind in ("", "_std")]
     text = io.StringIO(newline="")
     rows = csv.writer(text)
     rows.writerow(["trial", "status", *names, *scores, "seeds", "seconds", "error"])
@@ -115,15 +115,13 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
     write_text(path, text.getvalue())
 
 
-def write_table(
-    path: Path,
-    rows: Sequence[tuple[str, Measurement | None, Measurement | None]],
-    held_out: bool,
-) -> None:
-    """The result table as Markdown, whole or not at all."""
-    heads = ["method", "setting", *map(_head, METRICS)]
+def markdown_results(
+    rows: Sequence[tuple[str, Measurement | None, Measurement | None]], held_out: bool
+) -> str:
+    """The result table as Markdown."""
+    heads = ["method", "setting", *map(metric_head, METRICS)]
     if held_out:
-        heads += [f"held-out {_head(metric)}" for metric in METRICS]
+        heads += [f"held-out {metric_head(metric)}" for metric in METRICS]
     lines = [heads, ["---"] * 2 + ["---:"] * (len(heads) - 2)]
     for name, measurement, other in rows:
         cells = [name, setting_text(measurement.overrides) if measurement else "-"]
@@ -131,14 +129,15 @@ def write_table(
         if held_out:
             cells += [score_text(other, metric) for metric in METRICS]
         lines.append(cells)
-    write_text(path, "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n")
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
 def _four_digits(value: Any) -> Any:
     return f"{value:.4f}" if isinstance(value, float) else value
 
 
-def _head(metric: str) -> str:
+def metric_head(metric: str) -> str:
+    """How a column of a metric is headed."""
     return {"ap50": "AP50", "ap25": "AP25", "miou": "mIoU"}[metric]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
+from wsvis.data.atomic import write_text
 from wsvis.errors import InputError
 from wsvis.stage_keys import needed, trained_networks
 from wsvis.types import Dataset
@@ -24,15 +25,15 @@ from wsvis_platform.options import SweepOptions
 from wsvis_platform.store import Store
 from wsvis_platform.sweep import Trial, best_of, run_trials
 from wsvis_platform.sweep_data import classifier_line
-from wsvis_platform.sweep_record import BEST
 from wsvis_platform.sweep_report import (
+    markdown_results,
     result_table,
     score_text,
     setting_text,
     trial_table,
-    write_table,
     write_trials,
 )
+from wsvis_platform.sweep_summary import BEST
 
 
 def sweep_and_report(
@@ -64,7 +65,8 @@ def sweep_and_report(
     """
     started = time.monotonic()
     metric, target = options.metric, options.target
-    with open_run("sweeps", name, config, options, preset, [target]) as run:
+    beside = [baseline.target for baseline in baselines]
+    with open_run("sweeps", name, config, options, preset, [target], beside) as run:
         options = with_gpus(options, run.gpus)
         screen, dataset, held_out, store = run.screen, run.dataset, run.held_out, run.store
         folder, record, prepare_on = run.folder, run.record, run.prepare
@@ -132,10 +134,12 @@ def sweep_and_report(
         if winner and target == "pseudo_label_quality":
             files += write_labels(folder, "best", winner, dataset, store)
         table = [(*row, other) for row, other in zip(rows, others, strict=True)]
-        record.results(table, trials, metric, axes, files)
-        screen.show(trial_table(trials, metric))
         shown = [(row, found, other) for row, _, found, other in table]
-        write_table(folder / "table.md", shown, held_out is not None)
+        markdown = markdown_results(shown, held_out is not None)
+        files.append(folder / "table.md")
+        write_text(files[-1], markdown)
+        record.results(table, trials, metric, axes, markdown, files)
+        screen.show(trial_table(trials, metric))
         screen.show(
             result_table(
                 f"{dataset.name}, {len(options.seeds)} seeds, mean ± std; best by {metric}",

@@ -17,7 +17,6 @@ it answers again.
 from __future__ import annotations
 
 import math
-import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,13 +25,16 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from wsvis_platform.database_place import database_file
+from wsvis_platform.image_grid import GRID_TAG
+from wsvis_platform.mlflow_data import missing_inputs
+from wsvis_platform.mlflow_notes import may_describe, note_tag
 from wsvis_platform.mlflow_runs import SUPERSEDED, Runs
-from wsvis_platform.mlflow_view import VIEW_TAG, leaderboard_path, leaderboard_view
+from wsvis_platform.mlflow_view import VIEW_TAG, browse_line, leaderboard_view
 from wsvis_platform.provenance import git_state, library_versions
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-"""KILLED: stopped early, by the search (pruned) or by a person."""
+"""KILLED: stopped by a person. A pruned trial is FINISHED, with the tag ``pruned``: MLflow shows
+KILLED as it shows FAILED."""
 
 _PAUSE = 30.0
 """Seconds without an attempt after a failed one: a dead server must not slow the trials down."""
@@ -86,6 +88,7 @@ class Tracker:
         params: Mapping[str, Any],
         tags: Mapping[str, str] | None = None,
         *,
+        inputs: Sequence[Any] = (),
         folder: str = "",
         is_driven: Callable[[str], bool] = lambda folder: False,
     ) -> str:
@@ -95,6 +98,7 @@ class Tracker:
             name: one name of one output has one run that counts.
             params: settings that make it another run when they change.
             tags: written again each time.
+            inputs: data sets, from :func:`wsvis_platform.mlflow_data.data_inputs`.
             folder: of the run's files, below the output; this process holds it.
             is_driven: whether a living process holds such a folder. RUNNING runs of this output
                 whose folder none holds are ended as KILLED.
@@ -107,7 +111,7 @@ class Tracker:
         parent, fresh = self.runs.find_or_create(name, identity, marks, None, params=params)
         self.runs.client.update_run(parent, status="RUNNING")
         self.written = set()
-        self._complete(parent, fresh, params, {}, ())
+        self._complete(parent, fresh, params, inputs=inputs)
         return parent
 
     def log_trial(
@@ -122,6 +126,10 @@ class Tracker:
         tags: Mapping[str, str] | None = None,
         pictures: Mapping[str, np.ndarray] | None = None,
         files: Sequence[Path] = (),
+        settings: Mapping[str, Any] | None = None,
+        inputs: Sequence[Any] = (),
+        grid: Mapping[str, Sequence[np.ndarray]] | None = None,
+        describe: Callable[[str], str] | None = None,
         status: Status = "FINISHED",
         seconds: float = 0.0,
     ) -> str | None:
@@ -131,35 +139,44 @@ class Tracker:
             parent: id from :meth:`start_sweep`.
             name: what people see.
             identity: unique below the parent; the run of this identity is completed if it exists.
-            params: all settings, flat; what exceeds MLflow's 6000 characters is cut (the whole
-                settings are in the artifact settings.json).
+            params: the settings that count, flat; what exceeds MLflow's 6000 characters is cut.
             metrics: final values; those that are no finite number are named in a tag instead.
             series: (step, values) in order.
             tags: for instance store keys; a failed or pruned trial's ``reason``.
             pictures: file name ending in .png, or .jpg (ten times faster) -> uint8 [H, W, 3] RGB.
             files: further artifacts.
-            status: FAILED and KILLED (pruned) trials stay visible as such.
+            settings: all of them, for the artifact settings.json; ``params`` where not given.
+            inputs: data sets, from :func:`wsvis_platform.mlflow_data.data_inputs`.
+            grid: key -> RGB pictures, one for each step of MLflow's image grid.
+            describe: the run's description (Markdown) from its id.
+            status: FAILED trials stay visible as such.
             seconds: how long the trial took, for the Duration column.
         """
         ended = time.time()
-        marks = {**self.origin, **(tags or {})}
+        marks = {**self.origin, **(tags or {}), **(GRID_TAG if grid else {})}
 
         def write() -> str:
             started = int((ended - seconds) * 1000)
             run, fresh = self.runs.find_or_create(name, identity, marks, parent, started, params)
             self.written.add(run)
-            self._complete(run, fresh, params, metrics, series)
-            self.runs.artifacts(run, params, pictures or {}, files)
-            self.runs.end(run, status, int(ended * 1000))
+            self._complete(run, fresh, params, metrics, series, inputs, describe)
+            self.runs.artifacts(run, settings or params, pictures or {}, files, grid)
+            self.runs.end(run, status, started + int(seconds * 1000), keep=not fresh)
             return run
 
         return self._do(write)
 
-    def log_parent(self, parent: str, metrics: Mapping[str, float], files: Sequence[Path]) -> None:
-        """The sweep's summary: metrics and files of the parent run."""
+    def log_parent(
+        self,
+        parent: str,
+        metrics: Mapping[str, float],
+        files: Sequence[Path],
+        describe: Callable[[str], str] | None = None,
+    ) -> None:
+        """The sweep's summary: metrics, files and description of the parent run."""
 
         def write() -> None:
-            self._complete(parent, False, {}, metrics, ())
+            self._complete(parent, False, metrics=metrics, describe=describe)
             self.runs.artifacts(parent, None, {}, files)
 
         self._do(write)
@@ -192,24 +209,14 @@ class Tracker:
             f"({self.trouble}); run the same command again with the same --name to add them"
         )
 
-    def share_view(self, metrics: Sequence[str], params: Sequence[str]) -> None:
-        """Let the address of :meth:`browse` open a list sorted by the first metric, best first."""
-        view, experiment = leaderboard_view(metrics, params), self.runs.experiment_id
+    def share_view(self, metrics: Sequence[str], params: Sequence[str], parent: str) -> None:
+        """Let the address of :meth:`browse` open a parent's runs, sorted by the first metric."""
+        view, experiment = leaderboard_view(metrics, params, parent), self.runs.experiment_id
         self._do(lambda: self.runs.client.set_experiment_tag(experiment, VIEW_TAG, view))
 
     def browse(self) -> str:
         """What to type, and where to go, to look at the runs."""
-        database, path = database_file(self.runs.uri), leaderboard_path(self.runs.experiment_id)
-        if database is None:
-            return f"{self.runs.uri}{path}"
-        if database == Path("runs/mlflow.db").resolve():
-            command = "make ui"
-        elif database.name == "mlflow.db":
-            command = f"make ui OUTPUT={shlex.quote(str(database.parent))}"
-        else:
-            uri = shlex.quote(self.runs.uri)
-            command = f"mlflow server --host 127.0.0.1 --backend-store-uri {uri}"
-        return f"{command}, then open http://127.0.0.1:5000{path}"
+        return browse_line(self.runs.uri, self.runs.experiment_id)
 
     def _end_abandoned(self, folder: str, is_driven: Callable[[str], bool]) -> None:
         for run in self.runs.running():
@@ -226,11 +233,14 @@ class Tracker:
         self,
         run: str,
         fresh: bool,
-        params: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        series: Sequence[tuple[int, Mapping[str, float]]],
+        params: Mapping[str, Any] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        series: Sequence[tuple[int, Mapping[str, float]]] = (),
+        inputs: Sequence[Any] = (),
+        describe: Callable[[str], str] | None = None,
     ) -> None:
         """Add what a run does not have yet."""
+        params, metrics = params or {}, metrics or {}
         last = max((step for step, _ in series), default=0)
         points = [(step, key, value) for step, row in series for key, value in row.items()]
         keys = {key for _, key, _ in points} | metrics.keys()
@@ -240,17 +250,24 @@ class Tracker:
             steps = [step for step, name in there if name == key]
             points.append((max([last, *steps]), key, value))
         lost = sorted({key for _, key, value in points if not math.isfinite(value)})
+        tags = {"not_finite": " ".join(lost)} if lost else {}
+        known = None if fresh else self.runs.client.get_run(run)
+        if describe and (known is None or may_describe(known.data.tags)):
+            tags |= note_tag(describe(run))
         self.runs.write(
             run,
-            params=params if fresh else self.runs.new_params(run, params),
+            params={k: v for k, v in params.items() if known is None or k not in known.data.params},
             points=[
                 (step, key, value)
                 for step, key, value in dict.fromkeys(points)
                 if (math.isfinite(value) or (step, key) in there)
                 and not _equal(value, there.get((step, key)))
             ],
-            tags={"not_finite": " ".join(lost)} if lost else {},
+            tags=tags,
         )
+        new = missing_inputs(inputs, known.inputs.dataset_inputs if known else ())
+        if new:
+            self.runs.client.log_inputs(run, datasets=new)
 
     def _do(self, write: Callable[[], T], now: bool = False) -> T | None:
         """Write what waits, then this; after a failure wait a while before the next attempt."""

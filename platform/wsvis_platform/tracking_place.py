@@ -19,6 +19,7 @@ from filelock import FileLock
 from wsvis.errors import InputError
 from wsvis_platform.database_place import database_file, database_uri
 from wsvis_platform.tracking_database import check_database, prepare_database
+from wsvis_platform.tracking_moved import artifacts_place, follow_move
 
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -69,17 +70,33 @@ def open_experiment(uri: str, output: Path, experiment: str) -> tuple[Any, str, 
     place = None
     if not uri:
         uri = database_uri((output / "mlflow.db").resolve())
-        place = (output / "mlflow-artifacts").resolve().as_uri()
+        place = artifacts_place((output / "mlflow.db").resolve())
     with usable(uri):
-        folder = output if file is None else file.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".mlflow.lock", timeout=_LONGEST_WAIT)
+        lock = _lock(output if file is None else file.parent)
         # two drivers must not make or migrate the database at once
         with lock:
             if file is not None:
                 prepare_database(file)
+                follow_move(file)
             opened = client(uri)
             return opened, _experiment(opened, experiment, place), uri, lock
+
+
+def open_database(file: Path) -> None:
+    """Bring an output's database to the installed MLflow, and to where its folder lies now.
+
+    Raises:
+        InputError: as :func:`check_tracking`.
+    """
+    check_database(file)
+    with usable(database_uri(file)), _lock(file.parent):
+        prepare_database(file)
+        follow_move(file)
+
+
+def _lock(folder: Path) -> FileLock:
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / ".mlflow.lock", timeout=_LONGEST_WAIT)
 
 
 @contextmanager

@@ -206,7 +206,7 @@ def _runs(uri: str, name: str) -> tuple[dict[str, float], list[tuple[str, str]]]
 def _text(data: Any) -> str:
     names: Sequence[str] = sorted(data.metrics)
     # curves of networks that were trained by another attempt are not written twice
-    kept = [name for name in names if name.endswith(("_mean", "_std"))]
+    kept = [name for name in names if ".seed" not in name]
     settings = {key: data.params[key] for key in sorted(data.params) if "fcam" in key}
     return json.dumps([settings, {name: _plain(data.metrics[name]) for name in kept}])
 

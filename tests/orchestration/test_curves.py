@@ -35,8 +35,8 @@ def test_curves_of_every_network_and_seed_are_named_apart(tmp_path):
         keys.append(these)
     found = Measurement({}, (0, 2), [{}, {}], keys)
     assert training_curves(store, found) == [
-        (20, {"detector.loss.seed0": pytest.approx(1)}),
-        (20, {"irn.loss.seed0": pytest.approx(1)}),
-        (20, {"detector.loss.seed2": pytest.approx(3)}),
-        (20, {"irn.loss.seed2": pytest.approx(3)}),
+        (20, {"detector/loss.seed0": pytest.approx(1)}),
+        (20, {"irn/loss.seed0": pytest.approx(1)}),
+        (20, {"detector/loss.seed2": pytest.approx(3)}),
+        (20, {"irn/loss.seed2": pytest.approx(3)}),
     ]

@@ -50,15 +50,15 @@ def test_a_trial_is_whole(tracker: Tracker, output: Path, tmp_path: Path):
         "trial 7",
         "id7",
         params={"fcam.amplification": 2.5, "cam.scales": (1.0, 0.5), "data.path": ""},
-        metrics={"ap50_mean": 0.25},
-        series=[(0, {"ap50": 0.2}), (1, {"ap50": 0.3})],
+        metrics={"ap50": 0.25},
+        series=[(0, {"per_seed/ap50": 0.2}), (1, {"per_seed/ap50": 0.3})],
         tags={"store.flow": "abc"},
         pictures={"strip.png": picture, "strip.jpg": np.full((8, 8, 3), (200, 30, 90), np.uint8)},
         files=[table],
         seconds=5.0,
     )
     assert child is not None
-    tracker.log_parent(parent, {"best_ap50_mean": 0.25}, [table])
+    tracker.log_parent(parent, {"best/ap50": 0.25}, [table])
     assert tracker.finish(parent) == ""
 
     run = tracker.runs.client.get_run(child)
@@ -69,9 +69,9 @@ def test_a_trial_is_whole(tracker: Tracker, output: Path, tmp_path: Path):
         "cam.scales": "(1.0, 0.5)",
         "data.path": "",
     }
-    assert run.data.metrics == {"ap50": 0.3, "ap50_mean": 0.25}
-    assert history(tracker, child, "ap50") == [(0, 0.2), (1, 0.3)]
-    assert history(tracker, child, "ap50_mean") == [(1, 0.25)]
+    assert run.data.metrics == {"per_seed/ap50": 0.3, "ap50": 0.25}
+    assert history(tracker, child, "per_seed/ap50") == [(0, 0.2), (1, 0.3)]
+    assert history(tracker, child, "ap50") == [(1, 0.25)]
     assert run.data.tags["mlflow.parentRunId"] == parent
     assert run.data.tags["store.flow"] == "abc"
     assert f"torch {library_versions()['torch']}" in run.data.tags["libraries"]
@@ -91,7 +91,7 @@ def test_a_trial_is_whole(tracker: Tracker, output: Path, tmp_path: Path):
     sweep = tracker.runs.client.get_run(parent)
     assert sweep.info.status == "FINISHED"
     assert sweep.data.tags["preset"] == "cpu"
-    assert sweep.data.metrics == {"best_ap50_mean": 0.25}
+    assert sweep.data.metrics == {"best/ap50": 0.25}
 
 
 def test_after_a_crash_the_run_is_found_and_completed(tracker: Tracker):
@@ -241,11 +241,12 @@ def test_browse_says_what_to_type(tracker: Tracker, output: Path):
 
 def test_the_shared_view_is_sorted_by_the_objective_and_shows_the_swept_settings(tmp_path):
     tracker = Tracker.open("", tmp_path, "sweep")
-    tracker.share_view(["ap50_mean", "miou_mean"], ["fcam.amplification"])
+    tracker.share_view(["ap50", "held_out/ap50"], ["fcam.amplification"], "abc")
     tags = tracker.runs.client.get_experiment(tracker.runs.experiment_id).tags
     view = json.loads(tags["mlflow.sharedViewState.wsvis"])
-    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`ap50_mean`", False)
+    assert (view["orderByKey"], view["orderByAsc"]) == ("metrics.`ap50`", False)
     assert "params.`fcam.amplification`" in view["selectedColumns"]
+    assert view["searchFilter"] == "tags.mlflow.parentRunId = 'abc'"
 
 
 @pytest.mark.slow

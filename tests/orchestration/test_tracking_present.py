@@ -25,12 +25,12 @@ def attempt(tracker: Tracker, name: str, seeds: str, score: float, trials: int =
             f"trial {n}",
             f"{name}/{n}",
             params={"a": n},
-            metrics={"ap50_mean": score},
-            series=[(0, {"ap50": score})],
+            metrics={"ap50": score},
+            series=[(0, {"per_seed/ap50": score})],
         )
         for n in range(trials)
     ]
-    tracker.log_parent(parent, {"best_ap50_mean": score}, [])
+    tracker.log_parent(parent, {"best/ap50": score}, [])
     assert tracker.finish(parent) == ""
     return [parent, *map(str, below)]
 
@@ -41,7 +41,7 @@ def run(tracker: Tracker, number: str) -> Any:
 
 def points(tracker: Tracker) -> int:
     runs = tracker.runs.client.search_runs([tracker.runs.experiment_id])
-    keys = ("ap50", "ap50_mean", "best_ap50_mean")
+    keys = ("per_seed/ap50", "ap50", "best/ap50")
     client = tracker.runs.client
     return sum(len(client.get_metric_history(r.info.run_id, key)) for r in runs for key in keys)
 
@@ -50,8 +50,8 @@ def test_values_that_changed_under_the_same_settings_are_shown(tracker: Tracker)
     first = attempt(tracker, "changed", "(0, 1)", 0.3)
     for score in (0.1, 0.5, 0.2):
         assert attempt(tracker, "changed", "(0, 1)", score) == first
-        assert run(tracker, first[0]).data.metrics == {"best_ap50_mean": score}
-        assert run(tracker, first[1]).data.metrics == {"ap50": score, "ap50_mean": score}
+        assert run(tracker, first[0]).data.metrics == {"best/ap50": score}
+        assert run(tracker, first[1]).data.metrics == {"per_seed/ap50": score, "ap50": score}
 
 
 def test_one_seed_more_is_a_new_parent_and_the_old_one_says_so(tracker: Tracker):
@@ -59,7 +59,7 @@ def test_one_seed_more_is_a_new_parent_and_the_old_one_says_so(tracker: Tracker)
     new = attempt(tracker, "seeds", "(0, 1, 2)", 0.4)
     assert set(old).isdisjoint(new)
     assert run(tracker, new[0]).data.params == {"sweep.seeds": "(0, 1, 2)"}
-    assert run(tracker, old[0]).data.metrics == {"best_ap50_mean": 0.3}
+    assert run(tracker, old[0]).data.metrics == {"best/ap50": 0.3}
     assert [run(tracker, each).data.tags.get(SUPERSEDED) for each in old] == [new[0], new[0]]
     assert [run(tracker, each).data.tags.get(SUPERSEDED) for each in new] == [None, None]
 

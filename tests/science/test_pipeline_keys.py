@@ -6,7 +6,7 @@ from wsvis.config import Config
 from wsvis.config_checks import flatten, with_overrides
 from wsvis.pipeline import BY_NAME, STAGES
 from wsvis.seeds import stage_seed
-from wsvis.stage_keys import LATER, needed, stage_keys, trained_networks
+from wsvis.stage_keys import LATER, needed, settings_read, stage_keys, trained_networks
 from wsvis.types import Dataset
 
 DATA = Dataset("d", ("a",), (), "f" * 64)
@@ -236,3 +236,12 @@ def test_what_a_class_map_says_counts_and_not_where_it_lies(tmp_path):
 
     assert key("a.json", '{"a": []}') == key("b.json", '{"a": []}')
     assert key("a.json", '{"a": []}') != key("a.json", '{"a": ["tench"]}')
+
+
+def test_settings_read_are_those_that_change_the_key_and_the_data():
+    read = settings_read(Config(), needed(["pseudo_mask_quality"]))
+    whole = flatten(Config())
+    assert {name: whole[name] for name in read} == read
+    assert {"fcam.amplification", "classifier.backbone", "data.path"} <= read.keys()
+    groups = {name.split(".")[0] for name in read}
+    assert groups == {"data", "flow", "classifier", "cam", "fcam", "ir_labels", "pseudo_masks"}

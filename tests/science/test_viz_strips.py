@@ -134,3 +134,35 @@ def test_strips_of_different_width_are_stacked_under_a_title():
     np.testing.assert_array_equal(bare[:10, 6:56], narrow)
     with pytest.raises(ValueError, match="no strips"):
         stack_strips([])
+
+
+def test_a_panel_that_was_no_input_says_so_instead_of_a_map():
+    frame, flow, cam, fcam = scene()
+    drawn = cam_strip(frame, flow, cam, fcam, instances(), None, [], height=48)
+    without = {
+        name: cam_strip(frame, flow, cam, fcam, instances(), None, [], height=48, unused={name})
+        for name in ("flow", "CAM", "f-CAM")
+    }
+    for n, name in enumerate(without, start=1):
+        panel = slice(70 * n, 70 * n + 64)
+        blank = without[name][-48:, panel]
+        assert (blank == 225).all(-1).mean() > 0.8  # paper, but for the ink of the note
+        assert blank.min() < 200
+        assert (drawn[-48:, panel] == 225).all(-1).mean() < 0.1
+        np.testing.assert_array_equal(without[name][-48:, :64], drawn[-48:, :64])
+    last = cam_strip(frame, None, cam, fcam, instances(), None, [], height=48)
+    assert (
+        last[-48:, 70:134] != without["flow"][-48:, 70:134]
+    ).any()  # no next frame: another note
+
+
+def test_every_strip_can_have_a_line_above_it():
+    strips = [np.zeros((10, 300, 3), np.uint8)] * 2
+    bare = stack_strips(strips)
+    captioned = stack_strips(strips, captions=["a, frame 3", "b, frame 4"])
+    height = (len(captioned) - len(bare)) // 2
+    assert height > 10
+    parts = captioned[:height], captioned[height + 16 : 2 * height + 16]
+    assert all(part.min() < 100 for part in parts)  # ink
+    assert (parts[0] != parts[1]).any()
+    np.testing.assert_array_equal(captioned[height : height + 16], bare[:16])

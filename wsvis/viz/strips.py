@@ -5,7 +5,7 @@ H W pixels of the frame, h w cells of a CAM, K classes, N instances.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import cv2
 import numpy as np
@@ -22,6 +22,8 @@ from wsvis.viz.text import shortened, text_size, write_text
 _PAPER = 250
 _GAP = 6
 _CAPTION_SIZE = 13
+NOT_USED = "not used"
+"""In place of a picture that was no input of the method."""
 
 
 def cam_strip(
@@ -37,6 +39,7 @@ def cam_strip(
     threshold: float | None = None,
     height: int = 200,
     detections: FrameInstances | None = None,
+    unused: Collection[str] = (),
 ) -> UInt8[np.ndarray, "h3 w3 3"]:
     """Six captioned panels side by side, or seven with detections.
 
@@ -57,11 +60,14 @@ def cam_strip(
         threshold: foreground threshold of the pseudo-masks, drawn as a line on CAM and f-CAM.
         height: of each panel, in pixels.
         detections: what a detector finds that has learnt from such pseudo-labels.
+        unused: captions of panels (``flow``, ``CAM``, ``f-CAM``) that were no input of the method.
     """
     true = _as_instances(truth)
     true_ids = list(range(len(true)))
     panels: list[tuple[str, np.ndarray]] = [("frame", frame)]
-    if flow is None:
+    if "flow" in unused:
+        panels.append(("flow", _blank(frame, NOT_USED)))
+    elif flow is None:
         panels.append(("flow", _blank(frame, "no next frame")))
     else:
         top = clip_maximum([flow]) if flow_maximum is None else flow_maximum
@@ -69,7 +75,8 @@ def cam_strip(
         panels.append(("flow", add_flow_legend(picture, top)))
     for name, heat in (("CAM", cam), ("f-CAM", fcam)):
         flat = heat if heat.ndim == 2 else heat.max(0, initial=0)
-        panels.append((name, heat_over_frame(frame, flat, threshold=threshold)))
+        shown = heat_over_frame(frame, flat, threshold=threshold)
+        panels.append((name, _blank(frame, NOT_USED) if name in unused else shown))
     drawn = overlay_instances(frame, pseudo, class_names, ids=matched_ids(pseudo, true))
     panels.append(("pseudo-mask", drawn))
     if detections is not None:
@@ -82,7 +89,8 @@ def cam_strip(
         names = class_names if isinstance(truth, FrameInstances) else ["object"]
         drawn = overlay_instances(frame, true, names, ids=true_ids, show_scores=False)
         panels.append(("ground truth", drawn))
-    return _row([_captioned(name, picture, height) for name, picture in panels])
+    scaled = {"CAM", "f-CAM"}.difference(unused)
+    return _row([_captioned(name, each, height, bar=name in scaled) for name, each in panels])
 
 
 def captioned_row(
@@ -95,20 +103,24 @@ def captioned_row(
 
 
 def stack_strips(
-    strips: Sequence[UInt8[np.ndarray, "_ _ 3"]], title: str = ""
+    strips: Sequence[UInt8[np.ndarray, "_ _ 3"]], title: str = "", captions: Sequence[str] = ()
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """Strips one below the other, aligned left, under one title line."""
+    """Strips one below the other, aligned left, under one title line.
+
+    Args:
+        strips: of any size.
+        title: one line above all; empty: none.
+        captions: a line above each strip, or none at all.
+    """
     if not strips:
         raise ValueError("no strips to stack")
     width = max(strip.shape[1] for strip in strips) + 2 * _GAP
     rows = []
     if title:
-        size = _CAPTION_SIZE + 3
-        bar = np.full((text_size(title, size)[1] + _GAP, width, 3), _PAPER, np.uint8)
-        text = shortened(title, size, width - 2 * _GAP, bold=True)
-        write_text(bar, text, _GAP, _GAP // 2, size=size, bold=True)
-        rows.append(bar)
-    for strip in strips:
+        rows.append(_line(title, width, _CAPTION_SIZE + 3, bold=True))
+    for number, strip in enumerate(strips):
+        if captions:
+            rows.append(_line(captions[number], width, _CAPTION_SIZE, bold=True))
         row = np.full((strip.shape[0] + _GAP, width, 3), _PAPER, np.uint8)
         row[: strip.shape[0], _GAP : _GAP + strip.shape[1]] = strip
         rows.append(row)
@@ -127,6 +139,13 @@ def matched_ids(found: FrameInstances, true: FrameInstances) -> list[int]:
             ids[int(i)] = int(j)
     fresh = iter(range(len(true), len(true) + len(found)))
     return [next(fresh) if n < 0 else n for n in ids]
+
+
+def _line(text: str, width: int, size: int, *, bold: bool) -> np.ndarray:
+    bar = np.full((text_size(text, size, bold=bold)[1] + _GAP, width, 3), _PAPER, np.uint8)
+    fitted = shortened(text, size, width - 2 * _GAP, bold=bold)
+    write_text(bar, fitted, _GAP, _GAP // 2, size=size, bold=bold)
+    return bar
 
 
 def _as_instances(truth: FrameInstances | np.ndarray | None) -> FrameInstances:
@@ -153,12 +172,12 @@ def _resized(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=method)
 
 
-def _captioned(name: str, picture: np.ndarray, height: int) -> np.ndarray:
+def _captioned(name: str, picture: np.ndarray, height: int, *, bar: bool = False) -> np.ndarray:
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
     bar_height = text_size(name, _CAPTION_SIZE)[1] + 4
     out = np.full((bar_height + height, width, 3), _PAPER, np.uint8)
     write_text(out, shortened(name, _CAPTION_SIZE, width), 1, 1, size=_CAPTION_SIZE)
-    if name in ("CAM", "f-CAM") and width > 150:
+    if bar and width > 150:
         legend = heat_bar(48, _CAPTION_SIZE - 3)
         y, x = 5, width - 48 - 14
         out[y : y + legend.shape[0], x : x + 48] = legend
