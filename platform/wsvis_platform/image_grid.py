@@ -16,6 +16,8 @@ from jaxtyping import UInt8
 
 GRID_TAG = {"mlflow.loggedImages": "True"}
 """By which MLflow knows that a run has such pictures."""
+MASKS = "pictures/masks"
+"""Key of the masks over frames; what stands before the slash is the section of MLflow's charts."""
 _LONGEST_SIDE = 256
 """Pixels of the small copy that the grid shows first."""
 

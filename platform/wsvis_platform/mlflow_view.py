@@ -1,7 +1,7 @@
 """The list of runs that MLflow opens on: sorted by what was asked for, with the swept settings.
 
 MLflow keeps a shared view in a tag of the experiment; an address that names the tag's key opens it
-(tried with MLflow 3.17).
+(tried with MLflow 3.17 in Chromium; what an older or newer one does not know it passes over).
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import wsvis
 from wsvis_platform.database_place import database_file
+from wsvis_platform.image_grid import MASKS
 
 VIEW_KEY = "wsvis"
 _CLONE = Path(wsvis.__file__).parents[1] / "Makefile"
@@ -37,8 +39,42 @@ def leaderboard_view(metrics: Sequence[str], params: Sequence[str], parent: str)
             "orderByKey": f"metrics.`{metrics[0]}`",
             "orderByAsc": False,
             "searchFilter": f"tags.mlflow.parentRunId = '{parent}'",
+            **_charts(),
         }
     )
+
+
+def _charts() -> dict[str, Any]:
+    """The page of charts begins with the masks of all runs; MLflow adds one for each metric."""
+    section, chart = "wsvis-pictures", "wsvis-masks"
+    return {
+        "compareRunSections": [
+            {
+                "uuid": section,
+                "name": MASKS.partition("/")[0],
+                "display": True,
+                "isReordered": False,
+                "deleted": False,
+                "isGenerated": True,
+                "columns": 1,
+                "cardHeight": 600,
+            }
+        ],
+        "compareRunCharts": [
+            {
+                "uuid": chart,
+                "metricSectionId": section,
+                "type": "IMAGE",
+                "imageKeys": [MASKS],
+                "step": 0,
+                "showRunParams": False,
+                "runsCountToCompare": 10,
+                "deleted": False,
+                "isGenerated": False,
+            }
+        ],
+        "isAccordionReordered": True,  # else sections are sorted by name
+    }
 
 
 def leaderboard_path(experiment_id: str) -> str:

@@ -22,6 +22,7 @@ from wsvis.types import Dataset
 from wsvis.viz.movies import write_png
 from wsvis_platform.curves import training_curves
 from wsvis_platform.disk_full import room_to_end
+from wsvis_platform.image_grid import MASKS
 from wsvis_platform.measure import METRICS, Measurement
 from wsvis_platform.mlflow_data import data_inputs
 from wsvis_platform.options import MachineOptions, RunOptions, SweepOptions
@@ -265,7 +266,7 @@ class SweepRecord:
                 },
             },
             pictures={"strip.jpg": strip},  # a PNG would take longer than all the rest
-            grid={"masks": [each.found for each in pictures]},
+            grid={MASKS: [each.found for each in pictures]},
             describe=partial(row_note, found=found, other=other, detector=detector, pruned=pruned),
             seconds=seconds,
             inputs=self.inputs if other is None else self.both_inputs,

@@ -241,14 +241,15 @@ class Tracker:
     ) -> None:
         """Add what a run does not have yet."""
         params, metrics = params or {}, metrics or {}
-        last = max((step for step, _ in series), default=0)
         points = [(step, key, value) for step, row in series for key, value in row.items()]
         keys = {key for _, key, _ in points} | metrics.keys()
         there = {} if fresh else self.runs.points_there(run, keys)
         for key, value in metrics.items():
-            # not before an earlier attempt's: MLflow shows the value of the last step
-            steps = [step for step, name in there if name == key]
-            points.append((max([last, *steps]), key, value))
+            # not before an earlier attempt's: MLflow shows the value of the last step, and draws a
+            # metric that has step 0 alone as bars
+            steps = [step for step, name, _ in points if name == key]
+            steps += [step for step, name in there if name == key]
+            points.append((max(steps, default=0), key, value))
         lost = sorted({key for _, key, value in points if not math.isfinite(value)})
         tags = {"not_finite": " ".join(lost)} if lost else {}
         known = None if fresh else self.runs.client.get_run(run)

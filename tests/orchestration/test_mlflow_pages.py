@@ -83,10 +83,10 @@ def test_the_grid_s_files_are_called_as_log_image_calls_them_and_are_there_once(
     pictures = [np.full((40, 60, 3), (200, 30, 90), np.uint8), np.zeros((40, 60, 3), np.uint8)]
     client = tracker.runs.client
     for _ in range(2):
-        ours = trial(tracker, "01", grid={"masks": pictures})
+        ours = trial(tracker, "01", grid={"pictures/masks": pictures})
     theirs = client.create_run(tracker.runs.experiment_id)
     for step, picture in enumerate(pictures):
-        client.log_image(theirs.info.run_id, picture, key="masks", step=step)
+        client.log_image(theirs.info.run_id, picture, key="pictures/masks", step=step)
     names = [
         [each.path for each in client.list_artifacts(run.info.run_id, "images")]
         for run in (ours, theirs)
