@@ -185,9 +185,9 @@ def test_a_sweep_over_flowirn_prunes_and_records_it(rows, output):
     # MLflow draws KILLED as it draws FAILED, and would sort numbers over fewer seeds among the rest
     assert {run.info.status for run in runs} == {"FINISHED"}
     for run in runs:
-        assert re.match(r"\d\d pruned regularization ", str(run.info.run_name))
+        assert re.match(r"\d\d pruned lambda ", str(run.info.run_name))
         assert "miou" not in run.data.metrics
-        assert run.data.metrics["pruned/miou"] > 0
+        assert "pruned/miou" in run.data.metrics
     assert len(runs) == sum(trial["status"] == "pruned" for trial in trials)
     # lambda reaches neither the labels nor anything before them
     for run in runs:
