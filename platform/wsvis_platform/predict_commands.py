@@ -50,7 +50,7 @@ def predict(
         out: folder for the results.
         run: folder of a ``wsvis run`` that has trained a detector.
         checkpoint: instead of it, the file of a detector: OUT/detector.safetensors of a run, or
-            OUTPUT/store/objects/detector/KEY/whole.safetensors of an experiment.
+            detectors/ROW_seed0.safetensors beside the tables of an experiment.
         classes: names of the classes to look for; empty: all that the detector knows.
         min_score: tracks that score less are left out.
         short_side: pixels of the shorter side that the network reads; 0: frames as they are; -1: as
