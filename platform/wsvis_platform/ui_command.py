@@ -16,6 +16,13 @@ from wsvis_platform.database_place import database_uri
 from wsvis_platform.given_paths import absolute_path
 from wsvis_platform.mlflow_view import leaderboard_path
 
+_SLIM = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # eight processes of a quarter of a gigabyte each, for evaluations of language models; they
+    # would also outlive the server for a while
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+
 
 def ui(*, output: str = "runs", port: int = 5000) -> NoReturn:
     """Show the runs of an output folder in a browser, until Ctrl-C.
@@ -43,7 +50,7 @@ def ui(*, output: str = "runs", port: int = 5000) -> NoReturn:
     command += ["--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", database_uri(database)]
     # in place of this process: signals reach it, and its status is the command's
-    os.execve(sys.executable, command, {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"})
+    os.execve(sys.executable, command, {**os.environ, **_SLIM})
 
 
 def newest_experiment(database: Path) -> str:

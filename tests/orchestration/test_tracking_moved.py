@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
@@ -128,8 +129,9 @@ def test_the_server_gives_out_pictures_of_a_moved_folder(tmp_path):
     paths = [folder for folder in sys.path if folder]
     code = f"import sys; sys.path[:0] = {paths!r}; from wsvis_platform.cli import main; main()"
     arguments = ["ui", "--output", str(tmp_path / "after"), "--port", str(port)]
+    log = (tmp_path / "log").open("w+")
     server = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [sys.executable, "-c", code, *arguments], stdout=log, stderr=subprocess.STDOUT
     )
     address = f"http://127.0.0.1:{port}/get-artifact?path={quote('table.csv')}&run_uuid={parent}"
     try:
@@ -143,7 +145,13 @@ def test_the_server_gives_out_pictures_of_a_moved_folder(tmp_path):
                 break
             except OSError:
                 time.sleep(0.5)
+        processes = psutil.Process(server.pid).children(recursive=True)
+        assert len(processes) <= 2  # no workers for what these pages do not show
     finally:
         server.terminate()
-        said, _ = server.communicate(timeout=60)
-    assert f"open http://127.0.0.1:{port}/#/experiments/".encode() in said
+        server.wait(60)
+    _, alive = psutil.wait_procs(processes, timeout=60)
+    assert not alive
+    log.seek(0)
+    assert f"open http://127.0.0.1:{port}/#/experiments/" in log.read()
+    log.close()
