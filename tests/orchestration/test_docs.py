@@ -21,6 +21,19 @@ def test_named_files_exist(document):
     assert [name for name in named if not (ROOT / name).exists()] == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document):
+    targets = re.findall(r"\]\(([^)\s]+)\)", document.read_text())
+    local = [target.split("#")[0] for target in targets if "://" not in target]
+    assert [name for name in local if name and not (document.parent / name).exists()] == []
+
+
+def test_every_document_is_in_the_index():
+    index = (ROOT / "docs" / "index.md").read_text()
+    names = {path.name for path in (ROOT / "docs").iterdir() if path.suffix in (".md", ".ipynb")}
+    assert {name for name in names - {"index.md"} if f"({name})" not in index} == set()
+
+
 def test_every_function_of_the_table_of_equations_exists():
     rows = re.findall(r"`(wsvis(?:\.\w+)+)`", (ROOT / "docs" / "equations.md").read_text())
     assert len(rows) > 10
