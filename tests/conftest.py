@@ -13,10 +13,15 @@ hypothesis.settings.load_profile("wsvis")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The fault matrix takes an hour: it runs where it is asked for by its marker."""
+    """The fault matrix takes an hour: all but its quick part runs where it is asked for."""
     if "faults" in config.option.markexpr:
         return
-    left_out = [item for item in items if item.get_closest_marker("faults")]
+    left_out = [item for item in items if _of_the_long_matrix(item)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def _of_the_long_matrix(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("faults")
+    return marker is not None and not marker.kwargs.get("quick")

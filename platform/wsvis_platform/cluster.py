@@ -25,6 +25,7 @@ from wsvis_platform.ray_process import (
     token_known,
     use_token,
 )
+from wsvis_platform.ray_watch import watch_over_ray
 from wsvis_platform.stopping import signals_stay_ours
 
 _SMALLEST_STORE = 80 * 2**20
@@ -122,7 +123,8 @@ def _local(num_cpus: int | None, num_gpus: int | None, log_to_driver: bool) -> I
                     f"Ray cannot be started on this machine ({one_line(str(error), 250)}); see "
                     "whether memory, processes and processors are free, and run the same again"
                 ) from error
-            yield
+            with watch_over_ray():
+                yield
         finally:
             ray.shutdown()
 

@@ -58,6 +58,11 @@ def _quiet_where_nothing_can_be_raised() -> None:
     sys.unraisablehook = hook
 
 
+def listens() -> bool:
+    """Whether this process is a command, which signals end as :func:`listen_for_signals` says."""
+    return _State.listening
+
+
 def exit_status() -> int:
     """130 after Ctrl-C, 143 after SIGTERM, 129 after a hang-up; 0 when nothing stopped the run."""
     return 128 + _State.signal if _State.signal else 0

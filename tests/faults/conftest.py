@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from faults.sweep_process import Result, result, run_through
+from faults.sweep_process import run_through
+from faults.sweep_result import Result, result
 
 
 @pytest.fixture(scope="session")

@@ -22,30 +22,57 @@ def path(pattern: str) -> Moment:
     return lambda sweep: next(sweep.output.glob(pattern), None)
 
 
-def process(*parts: str) -> Moment:
-    """A process of the sweep's is there whose command line holds all of this; it is given."""
+def process(name: str) -> Moment:
+    """A process of this name is there."""
 
     def look(sweep: SweepProcess) -> psutil.Process | None:
-        for each in sweep.descendants():
+        for each in sweep.processes():
             try:
-                text = " ".join(each.cmdline())
+                if each.name() == name:
+                    return each
             except psutil.Error:
                 continue
-            if all(part in text for part in parts):
-                return each
         return None
 
     return look
 
 
+def working(title: str) -> Moment:
+    """A worker of Ray's is at what its title begins with; it is given, and stands still.
+
+    Work may take less time than a look at all processes: so it is stopped, and looked at again.
+    """
+
+    def look(sweep: SweepProcess) -> psutil.Process | None:
+        for each in sweep.processes():
+            try:
+                if _is_at(each, title):
+                    each.suspend()
+                    if _is_at(each, title):
+                        return each
+                    each.resume()
+            except psutil.Error:
+                continue
+        return None
+
+    return look
+
+
+def _is_at(process: psutil.Process, title: str) -> bool:
+    # a worker's own child bears its title too, until it becomes another program
+    parent = process.parent()
+    is_worker = parent is not None and parent.name() == "raylet"
+    return is_worker and " ".join(process.cmdline()).startswith(title)
+
+
 MOMENTS: dict[str, Moment] = {
     "data are read": path("sweeps/ref"),
     "Ray starts": process("gcs_server"),
-    "MLflow makes its database": path("*mlflow*.db*"),
-    "frames are stored": path("store/staging/frames/*/*"),
-    "classifiers train": line("flow: computed"),
-    "activation maps are stored": path("store/staging/cam/*/*"),
-    "the first trial is over": line("trial 1/4"),
+    "MLflow makes its database": path("mlflow.db.being-made"),
+    "frames are stored": path("store/staging/frames/*/*.safetensors"),
+    "classifiers train": path("store/staging/classifier/*/*"),
+    "activation maps are stored": path("store/staging/cam/*/*.safetensors"),
+    "the first trial is over": line("trial 1/"),
     "held-out clips are measured": line("classifier mAP on held-out clips"),
     "tables are written": path("sweeps/ref/best_config.json"),
 }

@@ -7,18 +7,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from faults.moments import process
-from faults.sweep_process import Result, result, run_through, started
+from faults.moments import MOMENTS, working
+from faults.sweep_process import run_through, started
+from faults.sweep_result import Result, result
 
 pytestmark = pytest.mark.faults
 
 # what Ray calls its processes while they work
 WORKERS = {
-    "a worker of frames and flow": ("ray::", "in_warm_worker"),
-    "an actor of activation maps": ("ray::MapWorker",),
-    "a training of classifiers": ("ray::", "train"),
-    "a trial": ("ray::ImplicitFunc",),
-    "the board of progress": ("ray::_Board",),
+    "a worker of frames and flow": "ray::Map(_in_warm_worker)",
+    "a training of classifiers": "ray::_ensure_whole",
+    "the board of progress": "ray::_Board",
+    "an actor of activation maps": "ray::MapWorker(Map(_ExtractionActor)).submit",
+    "a measurement": "ray::_measure_remotely",
+    "a trial": "ray::ImplicitFunc.train",
 }
 
 
@@ -26,7 +28,7 @@ WORKERS = {
 def test_a_worker_that_dies_changes_no_result(tmp_path: Path, undisturbed: Result, kind: str):
     output = tmp_path / "out"
     with started(output) as sweep:
-        worker: psutil.Process = sweep.wait_for(process(*WORKERS[kind]), kind)
+        worker: psutil.Process = sweep.wait_for(working(WORKERS[kind]), kind)
         worker.kill()
         status = sweep.end()
         said = sweep.said()
@@ -42,11 +44,13 @@ def test_the_end_of_ray_itself_ends_the_run_in_one_line(
 ):
     output = tmp_path / "out"
     with started(output) as sweep:
-        sweep.wait_for(process("ray::MapWorker"), "an actor")
-        for each in sweep.descendants():
-            if each.name().startswith(server):
+        sweep.wait_for(MOMENTS["activation maps are stored"], "activation maps")
+        for each in sweep.processes():
+            if each.name() == server:
                 each.kill()
         status = sweep.end()
         sweep.assert_all_gone()
-        assert status not in (0, None), sweep.said()[-3000:]
+        last = sweep.said().strip().splitlines()[-1]
+        assert (status, last[:7]) == (2, "error: "), sweep.said()[-3000:]
+        assert "Traceback" not in sweep.said()
     assert result(output, run_through(output)) == undisturbed

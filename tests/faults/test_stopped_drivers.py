@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from faults.moments import MOMENTS, STOPS
-from faults.sweep_process import Result, result, run_through, started
+from faults.sweep_process import run_through, started
+from faults.sweep_result import Result, result
 
 pytestmark = pytest.mark.faults
 
