@@ -14,6 +14,7 @@ DEFAULTS = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1",  # a killed sweep forgets no more than its last second
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow records trials; no CSV and JSON beside it
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C stops the run: Tune would go on to the tables
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # a job that is tried again needs no stack dump
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave CUDA_VISIBLE_DEVICES alone; stops a warning
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # notice a dead worker, or the end, so soon
