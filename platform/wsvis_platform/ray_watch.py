@@ -14,14 +14,14 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from wsvis.errors import one_line
 from wsvis_platform.stopping import exit_status, listens
 
 _WITHOUT_WHICH = ("raylet", "gcs_server")
-_EVERY = 0.05
-"""Seconds between two looks: Ray's agents need a little more to send what they say of a death."""
+_EVERY = 0.1
+"""Seconds between two looks."""
 _MEANT = 2.0
 """Seconds for this process to hear of a signal that went to all: Ray's have ended, it stops."""
 
@@ -38,41 +38,56 @@ def watch_over_ray() -> Iterator[None]:
         return
     from ray._private import worker
 
-    node: Any = worker._global_node
-    over = threading.Event()
-    watch = threading.Thread(target=_watch, args=(node, over), daemon=True)
-    watch.start()
+    watch = _Watch(worker._global_node, os.dup(2))
+    usual = worker.print_to_stdstream
+
+    def without_dumps(data: dict[str, Any], ignore_prefix: bool) -> None:
+        if not data["lines"][0].startswith("Raylet is terminated."):
+            usual(data, ignore_prefix)
+
+    worker.print_to_stdstream = without_dumps
+    thread = threading.Thread(target=watch.keep, daemon=True)
+    thread.start()
     try:
         yield
     except Exception:
-        _end_if_dead(node, over)  # the error of a call that found Ray dead before the watch did
+        watch.look()  # the error of a call that found Ray dead before the watch did
         raise
     finally:
-        over.set()
-        watch.join()
+        watch.over.set()
+        thread.join()
+        worker.print_to_stdstream = usual
+        os.close(watch.screen)
 
 
-def _watch(node: Any, over: threading.Event) -> None:
-    while not over.wait(_EVERY):
-        _end_if_dead(node, over)
+class _Watch:
+    """Looks at the processes of a node; ``screen`` is stderr, which others turn to files."""
+
+    def __init__(self, node: Any, screen: int) -> None:
+        self.node, self.screen = node, screen
+        self.over = threading.Event()
+
+    def keep(self) -> None:
+        """Look until it is over."""
+        while not self.over.wait(_EVERY):
+            self.look()
+
+    def look(self) -> None:
+        """End this process if Ray is dead and nobody has stopped the command."""
+        for name, process in self.node.dead_processes():
+            if name not in _WITHOUT_WHICH:
+                continue
+            code = process.returncode
+            if code not in (-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT):
+                self.over.wait(_MEANT)
+            if not exit_status() and not self.over.is_set():
+                for _, other in self.node.live_processes():
+                    with contextlib.suppress(OSError):
+                        other.kill()
+                _end(name, code, self.screen)
 
 
-def _end_if_dead(node: Any, over: threading.Event) -> None:
-    for name, process in node.dead_processes():
-        if name not in _WITHOUT_WHICH:
-            continue
-        code = process.returncode
-        if code not in (-signal.SIGKILL, -signal.SIGSEGV, -signal.SIGABRT):
-            over.wait(_MEANT)
-        if exit_status() or over.is_set():
-            return
-        _end(node, name, code)
-
-
-def _end(node: Any, name: str, code: int) -> None:
-    for _, process in node.live_processes():
-        with contextlib.suppress(OSError):
-            process.kill()
+def _end(name: str, code: int, screen: int) -> NoReturn:
     how = f"killed by signal {-code}" if code < 0 else f"status {code}"
     want = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
     line = one_line(
@@ -83,5 +98,5 @@ def _end(node: Any, name: str, code: int) -> None:
     if sys.stdout.isatty():
         sys.stdout.write("\x1b[?25h\n")  # a bar has hidden the cursor, and stands on this line
     sys.stdout.flush()
-    print(line, file=sys.stderr, flush=True)
+    os.write(screen, f"{line}\n".encode())
     os._exit(2)

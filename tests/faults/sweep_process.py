@@ -22,14 +22,14 @@ SETTINGS = {
     "--objective": "pseudo_mask_ap50",
     "--workers": "2",
     "--num-samples": "4",
+    "--classifier.epochs": "1",
+    "--classifier.min-steps": "0",
 }
 """Long enough for every kind of worker, short enough to be run some fifty times."""
 QUICK = {
     **SETTINGS,
     "--data.synthetic-videos": "4",
     "--num-samples": "2",
-    "--classifier.epochs": "1",
-    "--classifier.min-steps": "0",
 }
 """The same at its smallest, for the part of the matrix that runs with every test."""
 LIMIT = 600.0
