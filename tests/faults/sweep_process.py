@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 SETTINGS = {
     "--data.synthetic-videos": "8",
     "--seeds": "0 1",
-    "--objective": "pseudo_mask_ap50",
+    "--objective": "pseudo_mask_miou",
     "--workers": "2",
     "--num-samples": "4",
     "--classifier.epochs": "1",
@@ -29,7 +29,7 @@ SETTINGS = {
 QUICK = {
     **SETTINGS,
     "--data.synthetic-videos": "4",
-    "--num-samples": "2",
+    "--num-samples": "3",
 }
 """The same at its smallest, for the part of the matrix that runs with every test."""
 LIMIT = 600.0
