@@ -17,7 +17,6 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.search import Searcher
 
 from wsvis.config import Config
 from wsvis.errors import one_line
@@ -28,7 +27,8 @@ from wsvis_platform.measure import Measurement, measure, merged
 from wsvis_platform.options import SweepOptions
 from wsvis_platform.store import Store
 from wsvis_platform.suggestions import suggestions
-from wsvis_platform.trial_order import Job, Setting, TrialOrder, rungs, survivors
+from wsvis_platform.trial_order import Setting, TrialOrder, rungs, survivors
+from wsvis_platform.tune_jobs import EndOnTrouble, Jobs, Listener, plain_measurement
 
 
 @dataclass(frozen=True)
@@ -81,67 +81,7 @@ def _run_job(
             raise
         tune.report({"error": one_line(str(error)) or type(error).__name__})
     else:
-        tune.report({"measurement": json.dumps(_plain(found))})
-
-
-class _Jobs(Searcher):
-    """Hands the order's jobs to Tune."""
-
-    def __init__(self, order: TrialOrder) -> None:
-        super().__init__()
-        self.order = order
-        self.jobs: dict[str, Job] = {}
-        """Tune's id of a trial -> what it does."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune saves its searcher; a sweep that is run again starts anew and finds what it measured
-        # in the store
-        return {}
-
-    def set_search_properties(
-        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
-    ) -> bool:
-        return True
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # pyright: ignore
-        job = self.order.next()
-        if job is None:
-            return Searcher.FINISHED if self.order.finished else None
-        self.jobs[trial_id] = job
-        return {"overrides": dict(job.overrides), "seeds": list(job.seeds)}
-
-    def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
-    ) -> None:
-        """Nothing: :class:`_Listener` hears it with the reason."""
-
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing, as :meth:`__getstate__`."""
-
-
-class _Listener(tune.Callback):
-    """Brings Tune's outcomes to the order."""
-
-    def __init__(self, jobs: _Jobs | None) -> None:
-        self.jobs = jobs
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune saves its callbacks; what listens in this process has no place in a file
-        return {"jobs": None}
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        result = trial.last_result or {}
-        found = _measurement(result.get("measurement"))
-        self._report(trial, found or result.get("error", "reported nothing"))
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        lines = str(trial.get_error() or "failed").strip().splitlines()
-        self._report(trial, lines[-1].strip())
-
-    def _report(self, trial: Any, result: Measurement | str) -> None:
-        if self.jobs is not None:
-            seconds = float((trial.last_result or {}).get("time_total_s", 0.0))
-            self.jobs.order.report(self.jobs.jobs[trial.trial_id], result, seconds)
+        tune.report({"measurement": json.dumps(plain_measurement(found))})
 
 
 def run_trials(
@@ -181,7 +121,7 @@ def run_trials(
         suggest=suggestions(space, options, first),
         on_settled=lambda setting: hear(_trial(setting)),
     )
-    jobs = _Jobs(order)
+    jobs = Jobs(order)
     workers = options.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"  # our own lines are the ones a user reads
     trainable = tune.with_parameters(
@@ -208,10 +148,13 @@ def run_trials(
             storage_path=str(folder),
             verbose=0,
             failure_config=tune.FailureConfig(max_failures=2),
-            callbacks=[_Listener(jobs)],
+            callbacks=[Listener(jobs)],
+            stop=EndOnTrouble(jobs),
         ),
     )
     tuner.fit()
+    if jobs.trouble:
+        raise jobs.trouble
     return [_trial(setting) for setting in order.settings]
 
 
@@ -231,30 +174,3 @@ def best_of(trials: Sequence[Trial], metric: str) -> Trial | None:
     """The finished trial with the highest objective; one that is not a number is never best."""
     usable = [trial for trial in trials if not math.isnan(trial.objective(metric))]
     return max(usable, key=lambda trial: trial.objective(metric), default=None)
-
-
-def _plain(measurement: Measurement) -> dict[str, Any]:
-    return {
-        "overrides": measurement.overrides,
-        "seeds": list(measurement.seeds),
-        "per_seed": measurement.per_seed,
-        "keys": measurement.keys,
-        "computed": list(measurement.computed),
-        "reused": list(measurement.reused),
-        "coverage": measurement.coverage,
-    }
-
-
-def _measurement(text: str | None) -> Measurement | None:
-    if not text:
-        return None
-    plain = json.loads(text)
-    return Measurement(
-        plain["overrides"],
-        tuple(plain["seeds"]),
-        plain["per_seed"],
-        plain["keys"],
-        tuple(plain["computed"]),
-        tuple(plain["reused"]),
-        plain["coverage"],
-    )

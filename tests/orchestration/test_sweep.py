@@ -187,6 +187,29 @@ def test_a_failed_trial_does_not_stop_the_sweep_and_is_never_best(tmp_path):
     assert best.objective("miou") == max(t.objective("miou") for t in trials if t.measurement)
 
 
+def test_what_goes_wrong_with_an_outcome_ends_the_sweep_as_it_is(tmp_path, capfd):
+    heard = []
+
+    def hear(trial):
+        heard.append(trial)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        run_trials(
+            TINY,
+            SPACE,
+            load_dataset(TINY.data),
+            Store(tmp_path / "store"),
+            SweepOptions(
+                num_samples=4, seeds=(0,), objective="pseudo_mask_miou", output=str(tmp_path)
+            ),
+            folder=tmp_path,
+            hear=hear,
+        )
+    assert len(heard) == 1
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 def test_a_bad_video_among_good_ones_is_set_aside_and_the_sweep_goes_on(tmp_path, capsys):
     four = with_overrides(TINY, {"data.videos": 4})
     path = write_ytvis(load_dataset(four.data), str(tmp_path / "clips"))
