@@ -129,6 +129,8 @@ def started(
             stdout=file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            # a shell lets its background jobs ignore Ctrl-C, and so this process perhaps
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             env={**kept, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"},
         )
     sweep = SweepProcess(process, output, log)
