@@ -21,6 +21,7 @@ from wsvis_platform.ray_process import (
     check_auth_mode,
     environment,
     loopback_only,
+    patient_start,
     stderr_to,
     token_known,
     use_token,
@@ -106,7 +107,7 @@ def _local(num_cpus: int | None, num_gpus: int | None, log_to_driver: bool) -> I
     ):
         try:
             try:
-                with signals_stay_ours():
+                with signals_stay_ours(), patient_start():
                     ray.init(
                         address="local",
                         num_cpus=num_cpus,
@@ -118,7 +119,6 @@ def _local(num_cpus: int | None, num_gpus: int | None, log_to_driver: bool) -> I
                         _temp_dir=str(folder),
                     )
             except Exception as error:
-                # Ray waits 30 s for its own processes, which a machine full of work may not keep
                 raise InputError(
                     f"Ray cannot be started on this machine ({one_line(str(error), 250)}); see "
                     "whether memory, processes and processors are free, and run the same again"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from wsvis.errors import InputError
 
@@ -24,6 +26,9 @@ DEFAULTS = {
 }
 """Defaults for Ray's own switches; what the user has set stays."""
 
+
+LONGEST_START = 90.0
+"""Seconds that Ray's own processes may take to start."""
 
 _AUTH_MODES = ("token", "disabled", "k8s")
 
@@ -44,6 +49,33 @@ def loopback_only() -> Iterator[None]:
             yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = was
+
+
+@contextlib.contextmanager
+def patient_start() -> Iterator[None]:
+    """While Ray starts: wait for its node as long as a machine full of work may need.
+
+    Ray gives its processes 30 s, two of which import half of Python first; no setting changes that.
+    """
+    from ray._private import services
+
+    usual = services.get_node
+
+    def get_node(address: str, node: str) -> Any:
+        end = time.monotonic() + LONGEST_START
+        while True:
+            try:
+                return usual(address, node)
+            except RuntimeError:  # not registered yet
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
+
+    services.get_node = get_node
+    try:
+        yield
+    finally:
+        services.get_node = usual
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import pytest
 from wsvis.errors import InputError
 from wsvis_platform.cluster import object_store_bytes, package_folders, start_ray, worker_path
 from wsvis_platform.doctor import preflight
-from wsvis_platform.ray_process import token_known
+from wsvis_platform.ray_process import patient_start, token_known
 
 PATHS = [folder for folder in sys.path if folder]
 
@@ -158,6 +158,24 @@ def test_a_ray_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch):
     )
     with pytest.raises(InputError, match=line), start_ray():
         pass
+
+
+def test_a_machine_full_of_work_gets_the_time_to_start_ray(monkeypatch: pytest.MonkeyPatch):
+    from ray._private import services
+
+    asked = []
+
+    def get_node(address: str, node: str) -> str:
+        asked.append((address, node))
+        if len(asked) < 3:
+            raise RuntimeError("not registered")
+        return "it is up"
+
+    monkeypatch.setattr(services, "get_node", get_node)
+    with patient_start():
+        assert services.get_node("127.0.0.1:1", "n") == "it is up"
+    assert asked == [("127.0.0.1:1", "n")] * 3
+    assert services.get_node is get_node
 
 
 @pytest.mark.parametrize("home", [None, "/dev/null", "unreadable"])
