@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +37,16 @@ def small_disk(folder: Path) -> Iterator[None]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def fill_up(folder: Path, filler: Path) -> None:
+    """Leave some 100 KB of a disk, on which others write meanwhile."""
+    with filler.open("wb") as file:
+        while True:
+            free = shutil.disk_usage(folder).free
+            with suppress(OSError):
+                os.posix_fallocate(file.fileno(), 0, max(free - 100 * 1024, 4096))
+                return
+
+
 @pytest.mark.parametrize(
     "moment", ["frames are stored", "the first trial is over", "held-out clips are measured"]
 )
@@ -48,9 +58,7 @@ def test_a_disk_that_fills_up_is_one_line_and_room_mends_it(
         with started(output) as sweep:
             sweep.wait_for(MOMENTS[moment], moment)
             filler = output / "filler"
-            with filler.open("wb") as file:
-                free = shutil.disk_usage(output).free
-                os.posix_fallocate(file.fileno(), 0, max(free - 100 * 1024, 4096))
+            fill_up(output, filler)
             status = sweep.end()
             last = sweep.said().strip().splitlines()[-1]
             assert (status, last[:7]) == (2, "error: "), sweep.said()[-3000:]
