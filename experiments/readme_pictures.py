@@ -68,7 +68,10 @@ def write_gallery(folder: Path) -> None:
     for name, paths in chosen.items():
         for number, path in enumerate(paths, start=1):
             place = PICTURES / f"gallery_{name}_{number}.jpg"
-            cv2.imwrite(str(place), cv2.imread(str(path)), [cv2.IMWRITE_JPEG_QUALITY, 80])
+            sheet = cv2.imread(str(path))
+            if sheet is None:
+                raise InputError(f"{path}: is no picture; draw the sheets again")
+            cv2.imwrite(str(place), sheet, [cv2.IMWRITE_JPEG_QUALITY, 80])
             print(f"wrote {place} ({place.stat().st_size // 1000} kB) from {path.name}")
 
 
