@@ -27,7 +27,8 @@ from wsvis.config import Config, DataConfig
 from wsvis.config_checks import with_overrides
 from wsvis.data.frames import iterate_frames
 from wsvis.data.load import load_dataset
-from wsvis.payload import Payload, payload_to_instances
+from wsvis.one_machine import InMemory
+from wsvis.payload import payload_to_instances
 from wsvis.pipeline import BY_NAME
 from wsvis.presets import PRESETS
 from wsvis.stage_keys import needed
@@ -37,22 +38,6 @@ from wsvis.viz.movies import write_film
 from wsvis.viz.track_overlays import track_film
 
 TARGETS = ("fcam_labels", "fcam_tracks")
-
-
-class Stored:
-    """Results in memory, as stages ask for them."""
-
-    def __init__(self) -> None:
-        self.networks: dict[str, Payload] = {}
-        self.videos: dict[str, dict[str, Payload]] = {}
-
-    def whole(self, stage: str) -> Payload:
-        """A network."""
-        return self.networks[stage]
-
-    def video(self, stage: str, video_id: str) -> Payload | None:
-        """A video's result."""
-        return self.videos[stage].get(video_id)
 
 
 def main() -> None:
@@ -93,18 +78,18 @@ def chosen(given: argparse.Namespace) -> tuple[Config, Dataset]:
     return config, replace(dataset, videos=dataset.videos[: given.count])
 
 
-def timed_stages(config: Config, dataset: Dataset) -> tuple[Mapping[str, float], Stored]:
+def timed_stages(config: Config, dataset: Dataset) -> tuple[Mapping[str, float], InMemory]:
     """Processor seconds of every stage, and its results."""
-    stored, seconds = Stored(), dict[str, float]()
+    stored, seconds = InMemory(), dict[str, float]()
     for stage in needed(TARGETS):
         shown = stage.shown(dataset)
         if stage.whole is not None:
             began = time.process_time()
-            stored.networks[stage.name] = stage.whole(config, shown, stored, None)
+            stored.wholes[stage.name] = stage.whole(config, shown, stored, None)
             seconds[stage.name] = time.process_time() - began
             continue
         assert stage.per_video is not None
-        networks = {n: stored.networks[n] for n in stage.inputs if n in stored.networks}
+        networks = {n: stored.wholes[n] for n in stage.inputs if n in stored.wholes}
         process = stage.per_video(config, networks)
         began = time.process_time()
         earlier = [name for name in stage.inputs if BY_NAME[name].per_video]
@@ -116,10 +101,10 @@ def timed_stages(config: Config, dataset: Dataset) -> tuple[Mapping[str, float],
     return seconds, stored
 
 
-def timed_film(dataset: Dataset, stored: Stored) -> float:
+def timed_film(dataset: Dataset, stored: InMemory) -> float:
     """Processor seconds of drawing and writing all films."""
     count = sum(
-        len(payload_to_instances(found)) for found in stored.videos["fcam_predictions"].values()
+        len(payload_to_instances(result)) for result in stored.videos["fcam_predictions"].values()
     )
     assert count == sum(video.length for video in dataset.videos)
     with tempfile.TemporaryDirectory() as folder:

@@ -44,7 +44,7 @@ def check_settings(
         later("wsvis.detectors.stages", "check_initial")(config, dataset)
 
 
-class _InMemory:
+class InMemory:
     """Results of a run that keeps everything in memory."""
 
     def __init__(self) -> None:
@@ -52,9 +52,11 @@ class _InMemory:
         self.videos: dict[str, dict[str, Payload]] = {}
 
     def whole(self, stage: str) -> Payload:
+        """A network."""
         return self.wholes[stage]
 
     def video(self, stage: str, video_id: str) -> Payload | None:
+        """A video's result."""
         return self.videos[stage].get(video_id)
 
 
@@ -66,7 +68,7 @@ def run_pipeline(
     Returns:
         Stage name -> payload, or -> {video id: payload}. A video that cannot be read is left out.
     """
-    memory = _InMemory()
+    memory = InMemory()
     for stage in needed(targets):
         earlier = [memory.videos[n] for n in stage.inputs if BY_NAME[n].per_video]
         usable = tuple(v for v in dataset.videos if all(v.id in done for done in earlier))

@@ -43,7 +43,7 @@ from wsvis_platform.video_worker import Row, Task, VideoWorkers
 _NETWORK_STAGES = frozenset({"cam", "pseudo_labels"}).union(
     f"{prefix}predictions" for prefix in DETECTOR_LABELS
 )
-_LOST = (RayActorError, WorkerCrashedError, RayOutOfMemory)
+LOST = (RayActorError, WorkerCrashedError, RayOutOfMemory)
 LARGEST_BLOCK = 16
 """Videos that travel together. A worker waits some 0.15 s for its next block (with blocks of 4 that
 took flow extraction from 88 to 81 % of what the cores can do); progress is seen block by block, so
@@ -138,17 +138,22 @@ def ray_data_runner(
                         suspects.add((row.detail, row.video))
                     else:
                         told(row)
-        except _LOST as error:
-            text = " ".join(str(error).split())[:200]
-            raise InputError(
-                f"{stage}: worker processes die again and again ({text}); give them more memory or "
-                "fewer --workers, and run the same command again"
-            ) from error
+        except LOST as error:
+            raise workers_die(stage, error) from error
         if suspects:
             alone = [task for task in tasks if (task.keys[stage], task.video.id) in suspects]
             _alone(stage, alone, store, told, gpus)
 
     return run
+
+
+def workers_die(what: str, error: BaseException) -> InputError:
+    """The line for workers that die faster than their videos can be told from each other."""
+    text = " ".join(str(error).split())[:200]
+    return InputError(
+        f"{what}: worker processes die again and again ({text}); give them more memory or "
+        "fewer --workers, and run the same command again"
+    )
 
 
 def _row(plain: dict[str, Any]) -> Row:

@@ -16,13 +16,16 @@ import pyarrow
 import ray
 import ray.data
 from ray.data import ActorPoolStrategy, TaskPoolStrategy
-from ray.exceptions import OutOfMemoryError as RayOutOfMemory
-from ray.exceptions import RayActorError, WorkerCrashedError
 
 from wsvis.data.atomic import new_file, write_text
-from wsvis.errors import InputError
 from wsvis_platform.console import Bar, Screen
-from wsvis_platform.extract import block_sizes, quiet_context, without_core_lines
+from wsvis_platform.extract import (
+    LOST,
+    block_sizes,
+    quiet_context,
+    without_core_lines,
+    workers_die,
+)
 from wsvis_platform.options import MachineOptions
 from wsvis_platform.predict_folder import (
     PredictJob,
@@ -31,8 +34,6 @@ from wsvis_platform.predict_folder import (
     frames_under_way,
 )
 from wsvis_platform.predict_worker import VideoPredictor, draw_film, outcome
-
-_LOST = (RayActorError, WorkerCrashedError, RayOutOfMemory)
 
 
 def predict_videos(
@@ -125,12 +126,8 @@ def ray_outcomes(
         with without_core_lines():
             for plain in drawn.iter_rows():
                 yield json.loads(plain["row"])
-    except _LOST as error:
-        text = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"worker processes die again and again ({text}); give them more memory or fewer "
-            "--workers, and run the same command again"
-        ) from error
+    except LOST as error:
+        raise workers_die("predict", error) from error
 
 
 class _Predictor:

@@ -61,9 +61,9 @@ class VideoPredictor:
         except InputError as error:
             if is_passing(error):
                 raise
-            said = str(error)
+            reason = str(error)
             working.end()
-            return _unusable(path, name, said if path in said else f"{path}: {said}")
+            return _unusable(path, name, reason if path in reason else f"{path}: {reason}")
         mark_done(self.job, name, path, frames, tracks)
         working.end()
         return outcome(path, name, frames, tracks, " | ".join(notes))
@@ -130,8 +130,8 @@ def draw_film(row: dict[str, Any], job: PredictJob) -> dict[str, Any]:
     except InputError as error:
         if is_passing(error):
             raise
-        said = str(error)
-        return _unusable(path, name, said if path in said else f"{path}: {said}")
+        reason = str(error)
+        return _unusable(path, name, reason if path in reason else f"{path}: {reason}")
     return row
 
 
