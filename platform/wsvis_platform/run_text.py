@@ -39,27 +39,27 @@ def _brief(value: Any) -> str:
 
 
 def row_note(
-    run: str, found: Measurement, other: Measurement | None, detector: str, pruned: bool
+    run: str, scored: Measurement, other: Measurement | None, detector: str, pruned: bool
 ) -> str:
     """Describes a trial or a row: mean and deviation, seed by seed, its strip.
 
     Args:
         run: id of the run in MLflow, whose picture is shown.
-        found: on the clips of the training.
+        scored: on the clips of the training.
         other: on held-out clips.
         detector: file of the trained detector below the sweep's folder, or empty.
         pruned: whether the search stopped it before its last seed.
     """
-    sides = {"training clips": found, **({"held-out clips": other} if other else {})}
+    sides = {"training clips": scored, **({"held-out clips": other} if other else {})}
     heads = ["", *(metric_head(metric) for metric in METRICS)]
     rows = [
         [side, *(score_text(each, metric) for metric in METRICS)] for side, each in sides.items()
     ]
-    lines = [f"Pruned after seed {found.seeds[-1]}: no rival to whole trials."] if pruned else []
-    if len(found.seeds) > 1:
+    lines = [f"Pruned after seed {scored.seeds[-1]}: no rival to whole trials."] if pruned else []
+    if len(scored.seeds) > 1:
         rows += [
             [f"training clips, seed {seed}", *(_points(scores, metric) for metric in METRICS)]
-            for seed, scores in list(zip(found.seeds, found.per_seed, strict=True))[:_MOST_SEEDS]
+            for seed, scores in list(zip(scored.seeds, scored.per_seed, strict=True))[:_MOST_SEEDS]
         ]
     lines.append(markdown_rows(heads, rows))
     if detector:
@@ -76,8 +76,8 @@ def sweep_note(run: str, best: tuple[str, Measurement], table: str, pictures: Se
         table: Markdown.
         pictures: artifacts of the run.
     """
-    name, found = best
-    setting = f", {setting_text(found.overrides)}" if found.overrides else ""
+    name, scored = best
+    setting = f", {setting_text(scored.overrides)}" if scored.overrides else ""
     shown = [picture(run, path) for path in pictures]
     # a text that is too long for MLflow would lose its end
     whole = table if len(table) <= _LONGEST_TABLE else f"{table[:_LONGEST_TABLE]} ..."

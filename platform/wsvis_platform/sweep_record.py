@@ -134,9 +134,9 @@ class SweepRecord:
 
     def trial(self, trial: Trial) -> None:
         """One finished trial as a child run; a failed one keeps its reason."""
-        found = trial.measurement
+        scored = trial.measurement
         name = trial_name(trial.label, trial.overrides, pruned=trial.pruned)
-        if found is None:
+        if scored is None:
             ran = settings_read(self.config, needed([self.target]))
             self.tracker.log_trial(
                 self.parent,
@@ -151,16 +151,16 @@ class SweepRecord:
                 inputs=self.inputs,
             )
             return
-        self._trial(trial, (name, self.target, found, None))
+        self._trial(trial, (name, self.target, scored, None))
 
     def _trial(self, trial: Trial, row: Row, detector: str = "") -> None:
         """A measured trial; the best one once more, with its numbers on held-out clips."""
-        found = row[2]
+        scored = row[2]
         self._child(
             trial_name(trial.label, trial.overrides, pruned=trial.pruned),
-            self._identity(found.overrides, found.seeds),
+            self._identity(scored.overrides, scored.seeds),
             row,
-            title=f"trial {trial.label}: {setting_text(found.overrides)}",
+            title=f"trial {trial.label}: {setting_text(scored.overrides)}",
             file=f"trial_{trial.label}",
             detector=detector,
             seconds=trial.seconds,
@@ -225,49 +225,51 @@ class SweepRecord:
         seconds: float = 0.0,
         pruned: bool = False,
     ) -> None:
-        _, target, found, other = row
-        config = with_overrides(replace(self.config, seed=found.seeds[0]), found.overrides)
+        _, target, scored, other = row
+        config = with_overrides(replace(self.config, seed=scored.seeds[0]), scored.overrides)
         # numbers over fewer seeds have a group of their own: in a list sorted by the objective
         # they would stand among those that they cannot be compared with
         group = "pruned/" if pruned else ""
-        metrics = {f"{group}{k}": v for k, v in found.summary().items()}
+        metrics = {f"{group}{k}": v for k, v in scored.summary().items()}
         if other is not None:
             metrics |= {f"held_out/{k}": v for k, v in other.summary().items()}
         per_seed = [
             (n, _finite({f"per_seed/{k}": v for k, v in scores.items()}))
-            for n, scores in enumerate(found.per_seed)
+            for n, scores in enumerate(scored.per_seed)
         ]
-        pictures = self._pictures(target, config, found)
-        strip = self._strip(title, file, pictures, found)
+        pictures = self._pictures(target, config, scored)
+        strip = self._strip(title, file, pictures, scored)
         self.tracker.log_trial(
             self.parent,
             name,
             identity,
             params={
-                **settings_read(config, (BY_NAME[name] for name in found.keys[0])),
-                **config_slice(config, tuple(found.overrides)),
+                **settings_read(config, (BY_NAME[name] for name in scored.keys[0])),
+                **config_slice(config, tuple(scored.overrides)),
             },
             settings=flatten(config),
             metrics=_finite(metrics),
-            series=per_seed + training_curves(self.store, found),
+            series=per_seed + training_curves(self.store, scored),
             tags={
                 "quality_stage": target,
                 "pruned": str(pruned).lower(),
-                "seeds": " ".join(map(str, found.seeds)),
-                "coverage": f"{found.coverage:.4f}",
-                "computed": " ".join(found.computed),
-                "reused": " ".join(found.reused),
+                "seeds": " ".join(map(str, scored.seeds)),
+                "coverage": f"{scored.coverage:.4f}",
+                "computed": " ".join(scored.computed),
+                "reused": " ".join(scored.reused),
                 "data_fingerprint": self.dataset.fingerprint,
                 **({"detector": detector} if detector else {}),
                 **{
                     f"store.seed{seed}.{stage}": key
-                    for seed, keys in zip(found.seeds, found.keys, strict=True)
+                    for seed, keys in zip(scored.seeds, scored.keys, strict=True)
                     for stage, key in keys.items()
                 },
             },
             pictures={"strip.jpg": strip},  # a PNG would take longer than all the rest
             grid={MASKS: [each.found for each in pictures]},
-            describe=partial(row_note, found=found, other=other, detector=detector, pruned=pruned),
+            describe=partial(
+                row_note, scored=scored, other=other, detector=detector, pruned=pruned
+            ),
             seconds=seconds,
             inputs=self.inputs if other is None else self.both_inputs,
         )
@@ -277,16 +279,16 @@ class SweepRecord:
         text = json.dumps([overrides, seeds], sort_keys=True)
         return f"{self.folder.name}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
-    def _pictures(self, target: str, config: Config, found: Measurement) -> list[FramePictures]:
+    def _pictures(self, target: str, config: Config, scored: Measurement) -> list[FramePictures]:
         masks = BY_NAME[target].inputs[0]  # a quality stage reads what it measures
-        return frame_pictures(config, self.dataset, self.store, found.keys[0], masks, self.frames)
+        return frame_pictures(config, self.dataset, self.store, scored.keys[0], masks, self.frames)
 
     def _strip(
-        self, title: str, file: str, pictures: Sequence[FramePictures], found: Measurement
+        self, title: str, file: str, pictures: Sequence[FramePictures], scored: Measurement
     ) -> np.ndarray:
         """The strip as a picture, also written to the folder."""
-        scores = f"AP50 {100 * found.mean('ap50'):.1f}, mIoU {100 * found.mean('miou'):.1f}"
-        split = f"seed {found.seeds[0]}, {self.dataset.name}, split {self.config.data.split}"
+        scores = f"AP50 {100 * scored.mean('ap50'):.1f}, mIoU {100 * scored.mean('miou'):.1f}"
+        split = f"seed {scored.seeds[0]}, {self.dataset.name}, split {self.config.data.split}"
         strip = stacked(pictures, f"{title}; {scores}; {split}")
         path = self.folder / "strips" / f"{file}.png"
         path.parent.mkdir(exist_ok=True)

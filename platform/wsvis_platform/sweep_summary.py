@@ -95,27 +95,27 @@ def write_figures(
 
 def write_detector(folder: Path, row: Row, store: Store) -> Path | None:
     """The detector that a row trained with its first seed, for ``wsvis predict --checkpoint``."""
-    name, target, found, _ = row
+    name, target, scored, _ = row
     # the last one: of self-training the second, which learnt from what the first one found
     trained = [stage.name for stage in needed([target]) if stage.name in DETECTORS]
     if not trained:
         return None
-    payload = store.read(trained[-1], found.keys[0][trained[-1]])
-    file = folder / "detectors" / f"{row_file_name(name)}_seed{found.seeds[0]}.safetensors"
+    payload = store.read(trained[-1], scored.keys[0][trained[-1]])
+    file = folder / "detectors" / f"{row_file_name(name)}_seed{scored.seeds[0]}.safetensors"
     file.parent.mkdir(exist_ok=True)
     write_bytes(file, to_bytes(payload))
     return file
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    name, target, found, other = row
+    name, target, scored, other = row
     return {
         "name": name,
         "quality_stage": target,
-        "settings": found.overrides,
-        "seeds": list(found.seeds),
-        "per_seed": found.per_seed,
+        "settings": scored.overrides,
+        "seeds": list(scored.seeds),
+        "per_seed": scored.per_seed,
         "held_out_per_seed": other.per_seed if other else None,
-        "store_keys": found.keys,
-        "coverage": found.coverage,
+        "store_keys": scored.keys,
+        "coverage": scored.coverage,
     }
