@@ -56,9 +56,10 @@ run: install
 sweep: install
 	$(BIN)/python experiments/sweep_fcam.py $(ARGS)
 
-# Two processes: a test that starts Ray waits more than it works. A file's tests share its Ray.
+# Two processes: a test that starts Ray waits more than it works. A file's tests share its Ray, and the
+# files with Ray begin first (tests/conftest.py).
 test: install
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 fuzz: install
 	PYTHONPATH=.:platform:tests $(BIN)/python -m fuzz.run --minutes $(MINUTES) $(ARGS)

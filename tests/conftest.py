@@ -13,7 +13,12 @@ hypothesis.settings.load_profile("wsvis")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The fault matrix takes an hour: all but its quick part runs where it is asked for."""
+    """Files that start Ray come first; the fault matrix, an hour long, only where it is asked for.
+
+    Where files are shared out between processes, a long one begun last would run alone at the end.
+    """
+    slow_files = {item.path for item in items if item.get_closest_marker("ray")}
+    items.sort(key=lambda item: item.path not in slow_files)
     if "faults" in config.option.markexpr:
         return
     left_out = [item for item in items if _of_the_long_matrix(item)]
