@@ -188,7 +188,7 @@ def clips() -> Config:
         detector=DetectorConfig(
             backbone="mobilenet_v2",
             weights="classifier",
-            steps=1000,
+            steps=800,
             optimiser="adamw",
             learning_rate=2e-4,
             backbone_rate_factor=0.3,
