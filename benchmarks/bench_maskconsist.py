@@ -25,21 +25,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from wsvis.config import Config
 from wsvis.data.synthetic import render_clip, synthetic_dataset
 from wsvis.detectors.backend import Selection
 from wsvis.detectors.batches import PairBatches, PairSample, TrainingPair, frame_pairs
 from wsvis.detectors.build import build_detector
 from wsvis.detectors.checkpoint import detector_from_payload
+from wsvis.detectors.stages import refiner
 from wsvis.detectors.train import pair_to_device, train_detector
 from wsvis.evaluation.frame_ap import frame_truths
 from wsvis.maskconsist.instances import InstanceTensors, concatenate, from_masks
 from wsvis.maskconsist.inter_frame import inter_frame_matching, match_weights
 from wsvis.maskconsist.intra_frame import same_class_overlap
-from wsvis.maskconsist.refine import refine
 from wsvis.payload import from_bytes
 from wsvis.types import FrameInstances, SyntheticSource
 
 HEIGHT, WIDTH, CLASSES = 480, 640, 10
+refine = refiner(Config())
+assert refine is not None
 
 
 def seconds(call: Callable[[], object], device: str, repeats: int = 7) -> float:
@@ -163,9 +166,11 @@ def main() -> None:
     flow_ba = -flow_ab
     difference = match_weights(a, b, flow_ba) - match_weights(a, b, flow_ba, max_pixels=0)
     rows = {
-        f"matching, {count}x{count}": lambda: inter_frame_matching(a, b, flow_ba),
+        f"matching, {count}x{count}": lambda: inter_frame_matching(
+            a, b, flow_ba, min_match_iou=0.0
+        ),
         f"matching, {count}x{count}, all pixels": lambda: inter_frame_matching(
-            a, b, flow_ba, max_pixels=0
+            a, b, flow_ba, min_match_iou=0.0, max_pixels=0
         ),
         f"refine, {count} predictions per frame": lambda: refine(
             (a, b), (labels[0], labels[1]), flow_ab, flow_ba

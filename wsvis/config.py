@@ -86,8 +86,6 @@ class FlowConfig:
     """Who computes it: OpenCV's DIS or Farneback on a CPU, RAFT (torchvision) with weights."""
     weights: str = ""
     """RAFT only: a local file, or the name of torchvision's weights (for example ``C_T_V2``)."""
-    gap: int = 1
-    """Frames between the two ends of a pair: 1 for f-CAM and f-Bound, delta for MaskConsist."""
     long_side: int = 0
     """Frames whose longer side is greater are shrunk to it before flow is computed; 0 = never."""
     stored_stride: int = 2
@@ -95,7 +93,6 @@ class FlowConfig:
 
     def __post_init__(self) -> None:
         check_choices(self, "flow")
-        check_range("flow.gap", self.gap, 1, 1000)
         check_range("flow.long_side", self.long_side, 0, 100_000)
         check_range("flow.stored_stride", self.stored_stride, 1, 16)
 
@@ -217,8 +214,6 @@ class PseudoMasksConfig:
     The threshold is ``ir_labels.foreground_threshold``: one value decides what is foreground.
     """
 
-    source: Literal["fcam", "cam", "motion"] = "fcam"
-    """fcam: Eq. 2; cam: plain CAM; motion: the moving mask alone with the frame's classes."""
     min_area: float = 0.01
     """Components smaller than this share of the frame are dropped (IRN)."""
 

@@ -2,7 +2,8 @@
 
 wsvis run                             from videos and class labels to masks, tracks and films
 wsvis data synth | check | split      data sets
-wsvis evaluate vis | frames | cityscapes | tc | export
+wsvis evaluate vis | frames | cityscapes | tc | pictures
+wsvis export                          tracks for COCO, DAVIS, CVAT, the server, ...
 wsvis track
 wsvis predict
 wsvis doctor

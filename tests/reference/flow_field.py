@@ -25,33 +25,6 @@ def area_mean(flow, stride):
     return out
 
 
-def _sample_edge(plane, y, x):
-    """Bilinear at (y, x) in cell-centre coordinates, the border repeated."""
-    height, width = len(plane), len(plane[0])
-    y, x = min(max(y, 0.0), height - 1.0), min(max(x, 0.0), width - 1.0)
-    y0, x0 = int(y), int(x)
-    y1, x1 = min(y0 + 1, height - 1), min(x0 + 1, width - 1)
-    fy, fx = y - y0, x - x0
-    top = plane[y0][x0] * (1 - fx) + plane[y0][x1] * fx
-    bottom = plane[y1][x0] * (1 - fx) + plane[y1][x1] * fx
-    return top * (1 - fy) + bottom * fy
-
-
-def resize_flow(flow, height, width):
-    old_height, old_width = len(flow), len(flow[0])
-    planes = [[[cell[c] for cell in row] for row in flow] for c in (0, 1)]
-    factors = (width / old_width, height / old_height)
-    out = []
-    for i in range(height):
-        row = []
-        for j in range(width):
-            y = (i + 0.5) * old_height / height - 0.5
-            x = (j + 0.5) * old_width / width - 0.5
-            row.append([_sample_edge(planes[c], y, x) * factors[c] for c in (0, 1)])
-        out.append(row)
-    return out
-
-
 def gradient(flow, stride, form):
     """[c][h][w] as nested lists."""
     coarse = area_mean(flow, stride)

@@ -112,16 +112,13 @@ def algorithm_1(a, b, pairs, labels_a, flow_ba, threshold=0.5, overlap="box"):
     return new
 
 
-def iom_nms(instances, threshold=0.5, order="area", class_agnostic=False, first=0):
+def iom_nms(instances, threshold=0.5, first=0):
     def rank(n):
-        value = len(instances[n]["mask"]) if order == "area" else instances[n]["score"]
-        return (n >= first, -value, n)
+        return (n >= first, -len(instances[n]["mask"]), n)
 
     kept = []
     for n in sorted(range(len(instances)), key=rank):
-        rivals = [
-            k for k in kept if class_agnostic or instances[k]["label"] == instances[n]["label"]
-        ]
+        rivals = [k for k in kept if instances[k]["label"] == instances[n]["label"]]
         if all(iom(instances[n]["mask"], instances[k]["mask"]) <= threshold for k in rivals):
             kept.append(n)
     return sorted(kept)

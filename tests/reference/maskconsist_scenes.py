@@ -8,6 +8,17 @@ from hypothesis.extra.numpy import arrays
 from wsvis.maskconsist.instances import InstanceTensors, from_masks
 
 HEIGHT, WIDTH = 6, 7
+GATE = {"box_iou_threshold": 0.5, "overlap": "box"}
+"""What counts as overlap, as in the paper."""
+PAPER = {
+    **GATE,
+    "iom_threshold": 0.5,
+    "intra": True,
+    "inter": True,
+    "min_match_iou": 0.0,
+    "labels_first": False,
+}
+"""Every setting of MaskConsist by the paper's text."""
 
 
 def rectangle(top, left, bottom, right, height=24, width=32):

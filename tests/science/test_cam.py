@@ -16,7 +16,6 @@ from wsvis.cam.cam_grid import (
     grid_centres,
     interpolation_matrix,
     read_map_at,
-    upsample_cam,
 )
 from wsvis.cam.classifier import Classifier, build_classifier, normalise_frames
 
@@ -239,17 +238,6 @@ def test_folding_batch_norm_changes_nothing(name, padding):
     x = torch.randn(1, 3, 48, 48)
     with torch.no_grad():
         torch.testing.assert_close(folded(x), model(x), atol=1e-3, rtol=1e-3)
-
-
-def test_upsampling_keeps_cells_in_place():
-    """A ramp stays a ramp: pixel p reads (p + .5) / 4 - .5, and the ends hold."""
-    cam = torch.arange(6.0).expand(3, 6)[None]
-    large = upsample_cam(cam, 10, 22)
-    assert large.shape == (1, 10, 22)
-    expected = ((torch.arange(22) + 0.5) / 4 - 0.5).clamp(0, 5)
-    torch.testing.assert_close(large[0, 4], expected)
-    assert upsample_cam(torch.zeros(0, 3, 6), 10, 22).shape == (0, 10, 22)
-    assert upsample_cam(torch.rand(2, 3, 6), 10, 22).max() <= 1
 
 
 def test_normalisation_by_hand():

@@ -49,20 +49,6 @@ def test_area_mean_refuses_stride_zero():
         field.area_mean(np.zeros((2, 2, 2), np.float32), 0)
 
 
-def test_resize_by_hand():
-    # A constant (1, 1) on 2 x 2, shown at 4 high and 6 wide: u * 6/2 = 3, v * 4/2 = 2.
-    resized = field.resize_flow(np.ones((2, 2, 2), np.float32), 4, 6)
-    assert resized.shape == (4, 6, 2)
-    assert np.array_equal(resized, np.broadcast_to(np.float32([3, 2]), (4, 6, 2)))
-
-
-@given(FIELDS, st.integers(1, 12), st.integers(1, 12))
-def test_resize_agrees_with_the_loops(flow, height, width):
-    expected = slow.resize_flow(flow.tolist(), height, width)
-    # cv2 rounds its bilinear weights in float32
-    np.testing.assert_allclose(field.resize_flow(flow, height, width), expected, atol=2e-3)
-
-
 @given(FIELDS, st.integers(1, 12), st.integers(1, 12))
 def test_regrid_keeps_the_unit_and_the_range(flow, height, width):
     grid = field.regrid_flow(flow, height, width)

@@ -13,7 +13,6 @@ from reference.coco_ap import frame_ap as slow_frame_ap
 from wsvis.evaluation.frame_ap import (
     FrameTruth,
     frame_ap,
-    frame_ap_by_class,
     frame_truths,
     instances_per_frame,
 )
@@ -107,11 +106,18 @@ def official_by_class(truths, predictions, thresholds):
     return np.where(precision < 0, np.nan, precision)
 
 
+def by_class(truths, predictions, thresholds):
+    measure = FrameAp(CLASSES, thresholds)
+    for truth, prediction in zip(truths, predictions, strict=True):
+        measure.add(truth, prediction)
+    return measure.by_class()
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_equals_cocoeval(seed):
     truths, predictions = random_frames(seed)
     thresholds = (0.25, *COCO_THRESHOLDS)
-    ours = frame_ap_by_class(truths, predictions, CLASSES, thresholds)
+    ours = by_class(truths, predictions, thresholds)
     np.testing.assert_allclose(
         ours, official_by_class(truths, predictions, thresholds), atol=1e-9, rtol=0
     )
@@ -122,7 +128,7 @@ def test_equals_cocoeval(seed):
 def test_equals_cocoeval_with_more_than_100_detections_of_a_class():
     truths, predictions = random_frames(5, count=6, many=True)
     assert max(np.bincount(found.labels).max(initial=0) for found in predictions) > 100
-    ours = frame_ap_by_class(truths, predictions, CLASSES, (0.5,))
+    ours = by_class(truths, predictions, (0.5,))
     np.testing.assert_allclose(
         ours, official_by_class(truths, predictions, (0.5,)), atol=1e-9, rtol=0
     )

@@ -195,13 +195,10 @@ def test_pseudo_labels_of_frames_with_and_without_activation():
     found = pseudo_labels(
         model, frames, activations, [[4], [4], []], canvas=(0, 0), cluster_threshold=1.0
     )
-    assert len(found[0].instances) >= 1
-    assert set(found[0].instances.labels.tolist()) == {4}
-    assert found[0].instances.scores.max() == pytest.approx(1.0, abs=0.1)
-    assert set(np.unique(found[0].semantic)) <= {0, 5}
-    for empty in found[1:]:
-        assert len(empty.instances) == 0
-        assert empty.semantic.max() == 0
+    assert len(found[0]) >= 1
+    assert set(found[0].labels.tolist()) == {4}
+    assert found[0].scores.max() == pytest.approx(1.0, abs=0.1)
+    assert [len(empty) for empty in found[1:]] == [0, 0]
     assert pseudo_labels(model, frames[:0], [], []) == []
 
 
@@ -211,8 +208,7 @@ def test_frames_larger_than_the_canvas_are_shrunk():
     frame = np.kron(scene(0).frame, np.ones((3, 3, 1), np.uint8))
     activation = np.ones((1, 36, 48), np.float32)
     found = pseudo_labels(model, frame[None], [activation], [[0]], canvas=(48, 64))
-    assert found[0].semantic.shape == (144, 192)
-    assert found[0].instances.masks[0]["size"] == [144, 192]
+    assert found[0].masks[0]["size"] == [144, 192]
     maps, field = boundary_and_displacement(model, frame[None], (48, 64))
     assert maps.shape == (1, 12, 16)
     assert field.shape == (1, 2, 12, 16)

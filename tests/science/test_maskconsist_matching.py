@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -9,15 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import maskconsist as slow
-from reference.maskconsist_scenes import as_dicts, flows, instances, rectangle, scene, shift
-from wsvis.flow.warp import warp_masks
-from wsvis.maskconsist.instances import from_masks, pairwise_iou, tight_boxes
-from wsvis.maskconsist.inter_frame import (
-    inter_frame_matching,
-    match_weights,
-    warp_masks_on_grid,
+from reference.maskconsist_scenes import (
+    GATE,
+    as_dicts,
+    flows,
+    instances,
+    rectangle,
+    scene,
+    shift,
 )
-from wsvis.maskconsist.intra_frame import intra_frame_matching
+from wsvis.flow.warp import warp_masks
+from wsvis.maskconsist import inter_frame, intra_frame
+from wsvis.maskconsist.instances import from_masks, pairwise_iou, tight_boxes
+from wsvis.maskconsist.inter_frame import match_weights, warp_masks_on_grid
+
+intra_frame_matching = partial(intra_frame.intra_frame_matching, **GATE)
+inter_frame_matching = partial(inter_frame.inter_frame_matching, min_match_iou=0.0)
 
 
 def close(got, expected):

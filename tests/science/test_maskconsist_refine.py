@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-import pytest
+from functools import partial
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import maskconsist as slow
-from reference.maskconsist_scenes import as_dicts, flows, instances, rectangle, scene, shift
+from reference.maskconsist_scenes import (
+    GATE,
+    PAPER,
+    as_dicts,
+    flows,
+    instances,
+    rectangle,
+    scene,
+    shift,
+)
 from science.test_maskconsist_matching import close
-from wsvis.maskconsist.assignment import temporally_consistent_labels
+from wsvis.maskconsist import assignment, inter_frame
+from wsvis.maskconsist import iom_nms as iom_nms_file
+from wsvis.maskconsist import refine as refine_file
 from wsvis.maskconsist.instances import concatenate
-from wsvis.maskconsist.inter_frame import inter_frame_matching
-from wsvis.maskconsist.iom_nms import iom_nms
-from wsvis.maskconsist.refine import refine
 
+refine = partial(refine_file.refine, **PAPER)
+iom_nms = partial(iom_nms_file.iom_nms, iom_threshold=0.5)
+inter_frame_matching = partial(inter_frame.inter_frame_matching, min_match_iou=0.0)
+temporally_consistent_labels = partial(assignment.temporally_consistent_labels, **GATE)
 STILL = torch.zeros(24, 32, 2)
 
 
@@ -31,16 +44,16 @@ def test_algorithm_1_agrees_with_the_loops(a, b, labels, flow, overlap):
     close(got, expected)
 
 
-@given(instances(6), st.sampled_from(["area", "score"]), st.booleans(), st.integers(0, 6))
-def test_iom_nms_agrees_with_the_loops(frame, order, class_agnostic, first):
-    got = iom_nms(frame, order=order, class_agnostic=class_agnostic, first=first)
-    assert got.tolist() == slow.iom_nms(as_dicts(frame), 0.5, order, class_agnostic, first)
+@given(instances(6), st.sampled_from([0.0, 0.5, 0.9]), st.integers(0, 6))
+def test_iom_nms_agrees_with_the_loops(frame, threshold, first):
+    got = iom_nms(frame, iom_threshold=threshold, first=first)
+    assert got.tolist() == slow.iom_nms(as_dicts(frame), threshold, first)
 
 
 @given(instances(6), st.sampled_from([0.0, 0.3, 0.5, 0.9]))
 def test_iom_nms_twice_is_iom_nms_once(frame, threshold):
-    once = frame[iom_nms(frame, threshold)]
-    assert len(iom_nms(once, threshold)) == len(once)
+    once = frame[iom_nms(frame, iom_threshold=threshold)]
+    assert len(iom_nms(once, iom_threshold=threshold)) == len(once)
     assert len(once) > 0 or len(frame) == 0
 
 
@@ -59,16 +72,14 @@ def test_a_contained_mask_goes_and_its_class_decides():
     half_out = rectangle(8, 0, 16, 10)  # 20 of its 80 pixels lie inside: IoM .25
     frame = scene((part, 0), (whole, 0), (half_out, 0), (part, 1))
     assert iom_nms(frame).tolist() == [1, 2, 3]
-    assert iom_nms(frame, class_agnostic=True).tolist() == [1, 2]
-    assert iom_nms(frame, 0.2).tolist() == [1, 3]
-    assert iom_nms(frame, protected=1).tolist() == [0, 1, 2, 3]
+    assert iom_nms(frame, iom_threshold=0.2).tolist() == [1, 3]
     assert iom_nms(frame, first=1).tolist() == [0, 2, 3]  # the part is asked first and stays alone
 
 
 def test_an_iom_of_exactly_the_threshold_stays():
     frame = scene((rectangle(0, 0, 10, 10), 0), (rectangle(5, 0, 15, 10), 0))  # 50 of 100
-    assert iom_nms(frame, 0.5).tolist() == [0, 1]
-    assert iom_nms(frame, 0.49).tolist() == [0]
+    assert iom_nms(frame, iom_threshold=0.5).tolist() == [0, 1]
+    assert iom_nms(frame, iom_threshold=0.49).tolist() == [0]
 
 
 @settings(max_examples=30)
@@ -266,16 +277,8 @@ def test_with_labels_first_a_missed_object_is_added_and_a_label_never_grows():
         assert torch.equal(same.masks, small[None])
 
 
-@pytest.mark.parametrize(
-    "switch", ["one_matching", "class_agnostic_nms", "protect_labels", "labels_first"]
-)
-def test_switches_leave_the_simple_case_alone(switch):
+def test_labels_first_leaves_the_simple_case_alone():
     at_a, at_b, f_ab, f_ba = moving_object()
-    targets = refine(
-        (scene((at_a, 3)), scene((at_b, 3))),
-        (scene((at_a, 3)), scene()),
-        f_ab,
-        f_ba,
-        **{switch: True},
-    )
+    predictions, labels = (scene((at_a, 3)), scene((at_b, 3))), (scene((at_a, 3)), scene())
+    targets = refine(predictions, labels, f_ab, f_ba, labels_first=True)
     assert torch.equal(targets[1].masks[0], at_b)

@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from reference.video_ap import video_ap as slow_video_ap
 from reference.vis_cases import random_case, rectangle
 from wsvis.errors import InputError
-from wsvis.evaluation.frame_ap import FrameTruth, frame_ap_by_class
+from wsvis.evaluation.frame_ap import FrameAp, FrameTruth
 from wsvis.evaluation.greedy_matching import COCO_THRESHOLDS
 from wsvis.evaluation.report import video_numbers, video_numbers_by_class
 from wsvis.evaluation.tracks import FoundTrack, TrueTrack, VideoTracks, track_areas, track_iou
@@ -214,7 +214,7 @@ def test_only_the_order_of_tied_tracks_of_a_class_in_a_video_matters(seed):
 @settings(max_examples=10, deadline=None)
 def test_one_frame_videos_without_crowds_equal_frame_ap(seed):
     rng = np.random.default_rng(seed)
-    videos, frames, predictions = [], [], []
+    videos, measure = [], FrameAp(2, COCO_THRESHOLDS)
     for number in range(4):
 
         def masks(count):
@@ -238,11 +238,12 @@ def test_one_frame_videos_without_crowds_equal_frame_ap(seed):
                 ],
             )
         )
-        frames.append(FrameTruth(real_labels, tuple(real), np.zeros(len(real), bool)))
-        predictions.append(FrameInstances(labels, scores, tuple(found)))
-    by_class = frame_ap_by_class(frames, predictions, 2, COCO_THRESHOLDS)
+        measure.add(
+            FrameTruth(real_labels, tuple(real), np.zeros(len(real), bool)),
+            FrameInstances(labels, scores, tuple(found)),
+        )
     by_video = video_ap(videos, 2).precision[0].mean(axis=1)
-    np.testing.assert_allclose(by_video, by_class, atol=1e-12)
+    np.testing.assert_allclose(by_video, measure.by_class(), atol=1e-12)
 
 
 def test_numbers_by_class_average_to_the_whole():

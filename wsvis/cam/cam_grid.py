@@ -9,7 +9,6 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 
 CAM_STRIDE = 4
 """CAMs are kept on a grid this many pixels apart, as IRN does."""
@@ -57,22 +56,3 @@ def read_map_at(
     by_row = interpolation_matrix(rows.to(maps), maps.shape[-2])
     by_column = interpolation_matrix(columns.to(maps), maps.shape[-1])
     return by_row @ maps @ by_column.T
-
-
-def upsample_cam(
-    cam: Float[Tensor, "*K h w"], height: int, width: int
-) -> Float[Tensor, "*K {height} {width}"]:
-    """A CAM on the stride-4 grid at full resolution: bilinear times 4, then cut to the frame.
-
-    Differs from IRN: IRN sums its scales a second time on a stride-16 canvas for its high-res CAM;
-    reading the one stored map again saves keeping both and keeps the two aligned. Peaks between
-    cells stay at most 1.
-    """
-    shape = cam.shape[:-2]
-    flat = cam.reshape(1, -1, *cam.shape[-2:]) if cam.numel() else cam.new_zeros(1, 1, 1, 1)
-    large = functional.interpolate(
-        flat, scale_factor=CAM_STRIDE, mode="bilinear", align_corners=False
-    )
-    if not cam.numel():
-        return cam.new_zeros(*shape, height, width)
-    return large[0, :, :height, :width].reshape(*shape, height, width)

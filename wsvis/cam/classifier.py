@@ -6,7 +6,6 @@ B frames, C classes, c channels, H W pixels, h w cells.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,7 @@ from wsvis.cam.backbone_weights import load_backbone_weights
 from wsvis.cam.backbones import Backbone, build_backbone
 from wsvis.cam.imagenet_head import ImagenetHead, strongest_logit
 from wsvis.cam.pooling import average_pooling, log_sum_exp_pooling
-from wsvis.data.atomic import write_bytes
-from wsvis.errors import InputError
-from wsvis.payload import Payload, to_bytes
-from wsvis.weights_input import read_payload
+from wsvis.payload import Payload
 
 MEAN_STD = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
@@ -182,21 +178,3 @@ def classifier_from_payload(payload: Payload) -> Classifier:
     except (KeyError, RuntimeError, TypeError) as error:
         raise ValueError(f"this classifier is incomplete ({str(error).splitlines()[0]})") from None
     return model.eval()
-
-
-def save_classifier(model: Classifier, path: str | Path) -> None:
-    """Write a classifier as safetensors, all at once or not at all."""
-    write_bytes(path, to_bytes(classifier_to_payload(model)))
-
-
-def load_classifier(path: str | Path) -> Classifier:
-    """Read what :func:`save_classifier` wrote.
-
-    Raises:
-        InputError: no such file, or not a classifier of ours.
-    """
-    payload = read_payload(path, "there is no such file; give one that save_classifier wrote")
-    try:
-        return classifier_from_payload(payload)
-    except ValueError as error:
-        raise InputError(f"{path}: {error}; give a file that save_classifier wrote") from None

@@ -138,18 +138,12 @@ def frame_ap(
     Returns:
         The numbers of :meth:`FrameAp.numbers`.
     """
-    return _gathered(truth, predictions, classes, iou_thresholds, max_detections).numbers()
-
-
-def frame_ap_by_class(
-    truth: Iterable[FrameTruth],
-    predictions: Iterable[FrameInstances],
-    classes: int,
-    iou_thresholds: Sequence[float] = (0.5,),
-    max_detections: int = MAX_DETECTIONS,
-) -> Float[np.ndarray, "K C"]:
-    """AP of each class at each threshold; NaN for a class without ground truth."""
-    return _gathered(truth, predictions, classes, iou_thresholds, max_detections).by_class()
+    measure = FrameAp(classes, iou_thresholds, max_detections)
+    for real, found in zip_longest(truth, predictions):
+        if real is None or found is None:
+            raise ValueError("ground truth and predictions differ in their number of frames")
+        measure.add(real, found)
+    return measure.numbers()
 
 
 def instances_per_frame(predictions: Sequence[FrameInstances], score_threshold: float = 0) -> float:
@@ -159,21 +153,6 @@ def instances_per_frame(predictions: Sequence[FrameInstances], score_threshold: 
     """
     counts = [int((found.scores >= score_threshold).sum()) for found in predictions]
     return float(np.mean(counts)) if counts else float("nan")
-
-
-def _gathered(
-    truth: Iterable[FrameTruth],
-    predictions: Iterable[FrameInstances],
-    classes: int,
-    iou_thresholds: Sequence[float],
-    max_detections: int,
-) -> FrameAp:
-    measure = FrameAp(classes, iou_thresholds, max_detections)
-    for real, found in zip_longest(truth, predictions):
-        if real is None or found is None:
-            raise ValueError("ground truth and predictions differ in their number of frames")
-        measure.add(real, found)
-    return measure
 
 
 def _iou(

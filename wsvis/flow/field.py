@@ -78,22 +78,6 @@ def regrid_flow(
     )
 
 
-def resize_flow(
-    flow: Float[np.ndarray, "H W 2"], height: int, width: int
-) -> Float32[np.ndarray, "h w 2"]:
-    """The field of the resized image: another grid, and vectors in pixels of that image.
-
-    u is multiplied by width / W and v by height / H.
-
-    Args:
-        flow: [H, W, 2] in pixels of an image of H x W.
-        height: rows of the resized image.
-        width: columns of the resized image.
-    """
-    scale = np.array([width / flow.shape[1], height / flow.shape[0]], dtype=np.float32)
-    return regrid_flow(flow, height, width) * scale
-
-
 def frame_flow(
     forward: Float32[np.ndarray, "P h w 2"],
     backward: Float32[np.ndarray, "P h w 2"],

@@ -18,7 +18,7 @@ from wsvis.types import FrameFiles, Video, VideoFile
 
 def flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
     """Forward and backward flow of every frame pair, compressed."""
-    return _both_ways(config.flow, config.flow.gap, raw=True)
+    return _both_ways(config.flow, 1, raw=True)
 
 
 def delta_flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
@@ -38,9 +38,7 @@ def step_flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
         known = inputs["flow"]
-        if known.data["gap"] == 1 and known.data["chained"]:
-            return known
-        return between(video, {})
+        return known if known.data["chained"] else between(video, {})
 
     return process
 

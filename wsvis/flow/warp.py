@@ -2,7 +2,7 @@
 
 Warping samples backward: to move something from frame a to frame b, every pixel of b looks up where
 it came from, with F_ba. B images, N instances, C channels, H W pixels; fields are in pixels of this
-very grid (``wsvis.flow.field.resize_flow`` makes them so).
+very grid.
 """
 
 from __future__ import annotations

@@ -97,11 +97,6 @@ def labels_to_payload(labels: UInt8[np.ndarray, "T H W"]) -> Payload:
     )
 
 
-def payload_to_labels(payload: Payload) -> UInt8[np.ndarray, "T H W"]:
-    """The inverse of :func:`labels_to_payload`; at least one frame."""
-    return np.stack([_decoded(png) for png in _pngs(payload)])
-
-
 def flow_per_frame(payload: Payload, length: int) -> Float32[np.ndarray, "T h w 2"]:
     """Flow of every frame of a video to the next, not a number for frames in no pair.
 

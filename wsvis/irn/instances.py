@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32, Int, Int64, UInt8
+from jaxtyping import Float, Float32, Int, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -131,27 +131,6 @@ def detections(
         scores=np.array(peaks, dtype=np.float32)[order],
         masks=tuple(encode_masks(stacked)),
     )
-
-
-def semantic_labels(
-    walked: Float[np.ndarray, "S h w"], labels: Int64[np.ndarray, " S"]
-) -> tuple[Float[np.ndarray, "K h w"], Int64[np.ndarray, " K"]]:
-    """The walk of whole classes: the sum over their instances, and which classes they are.
-
-    Ahn et al. 2019 walks once more for semantic masks; the walk is linear and the instances
-    partition the grid, so the sum is the same.
-    """
-    classes = np.unique(labels)
-    sums = [walked[labels == c].sum(0) for c in classes]
-    return np.stack(sums) if sums else walked, classes
-
-
-def semantic_map(
-    scores: Float[np.ndarray, "K H W"], classes: Int64[np.ndarray, " K"], background: float = 0.25
-) -> UInt8[np.ndarray, "H W"]:
-    """0 background, c + 1 class: argmax over [background; scores of whole classes]."""
-    winner, _ = _winners(scores, background)
-    return np.append(classes + 1, 0)[winner].astype(np.uint8)
 
 
 def _winners(scores: np.ndarray, background: float) -> tuple[np.ndarray, np.ndarray]:

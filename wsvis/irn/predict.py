@@ -6,7 +6,6 @@ T frames, K classes of a frame, h w cells of the stride-4 grid, H W pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -20,23 +19,12 @@ from wsvis.irn.instances import (
     Seeds,
     detections,
     instance_seeds,
-    semantic_labels,
-    semantic_map,
     upsample_scores,
 )
 from wsvis.irn.network import GRID, Irn
 from wsvis.irn.placement import Placement, canvas_size, fitted_size
 from wsvis.irn.random_walk import random_walk
 from wsvis.types import FrameInstances
-
-
-@dataclass(frozen=True)
-class FramePseudoLabels:
-    """What flowIRN says about one frame."""
-
-    instances: FrameInstances
-    semantic: UInt8[np.ndarray, "H W"]
-    """0 background, c + 1 class."""
 
 
 @torch.no_grad()
@@ -90,8 +78,8 @@ def pseudo_labels(
     min_area: float = 0.01,
     scores: str = "peak",
     batch_size: int = 8,
-) -> list[FramePseudoLabels]:
-    """Instances and semantic labels of every frame of a video, both from one walk.
+) -> list[FrameInstances]:
+    """Instances of every frame of a video: seeds, walked along the affinities, cut apart.
 
     Ahn et al. 2019 (IRN); Liu et al. 2021, Sec. 3.2 replaces the CAM by f-CAM.
 
@@ -116,7 +104,7 @@ def pseudo_labels(
         raise ValueError(f"{len(frames)} frames, {len(activations)} activations")
     height, width = frames.shape[1:3]
     fitted = fitted_size(height, width, canvas)
-    found: list[FramePseudoLabels] = []
+    labels: list[FrameInstances] = []
     for start in range(0, len(frames), batch_size):
         some = slice(start, start + batch_size)
         boundary, displacement = boundary_and_displacement(model, frames[some], canvas)
@@ -126,15 +114,8 @@ def pseudo_labels(
         walked = _walk(seeds, boundary, radius, beta, walk_steps)
         for maps, seed in zip(walked, seeds, strict=True):
             strengths = upsample_scores(maps, fitted, (height, width)).cpu().numpy()
-            sums, classes = semantic_labels(maps.cpu().numpy(), seed.labels)
-            whole = upsample_scores(torch.from_numpy(sums), fitted, (height, width)).numpy()
-            found.append(
-                FramePseudoLabels(
-                    instances=detections(strengths, seed.labels, background, min_area, scores),
-                    semantic=semantic_map(whole, classes, background),
-                )
-            )
-    return found
+            labels.append(detections(strengths, seed.labels, background, min_area, scores))
+    return labels
 
 
 def _seeds(

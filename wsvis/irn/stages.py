@@ -256,7 +256,7 @@ def pseudo_labels(config: Config, wholes: Mapping[str, Payload]) -> Process:
             cam, labels = frame_maps(inputs["cam"], frame)
             activations.append(_seed_maps(config, cam, _magnitude(inputs["motion"], frame)))
             classes.append(labels.tolist())
-        found = labels_of_frames(
+        instances = labels_of_frames(
             model,
             read_frames(video),
             activations,
@@ -271,10 +271,7 @@ def pseudo_labels(config: Config, wholes: Mapping[str, Payload]) -> Process:
             min_area=settings.min_area,
             scores=settings.scores,
         )
-        instances = instances_to_payload([frame.instances for frame in found])
-        semantic = labels_to_payload(np.stack([frame.semantic for frame in found]))
-        more = {f"semantic.{name}": array for name, array in semantic.arrays.items()}
-        return Payload({**instances.arrays, **more}, instances.data)
+        return instances_to_payload(instances)
 
     return process
 

@@ -19,8 +19,8 @@ def supported(
     candidates: InstanceTensors,
     labels: InstanceTensors,
     *,
-    box_iou_threshold: float = 0.5,
-    overlap: Overlap = "box",
+    box_iou_threshold: float,
+    overlap: Overlap,
 ) -> Tensor:
     """Bool [N]: which candidates overlap some pseudo-label of their class (Algorithm 1, line 4)."""
     return (same_class_overlap(candidates, labels, overlap) > box_iou_threshold).any(1)
@@ -33,8 +33,8 @@ def temporally_consistent_labels(
     labels_a: InstanceTensors,
     flow_ba: Float[Tensor, "H W 2"],
     *,
-    box_iou_threshold: float = 0.5,
-    overlap: Overlap = "box",
+    box_iou_threshold: float,
+    overlap: Overlap,
 ) -> InstanceTensors:
     """P_maskCon of frame b: Merge(W_ab(p_i), p_j) for matched pairs whose p_i has support in a.
 

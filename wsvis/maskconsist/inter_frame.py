@@ -18,6 +18,9 @@ from torch import Tensor
 from wsvis.flow.warp import warp_masks
 from wsvis.maskconsist.instances import InstanceTensors, pairwise_iou
 
+MATCHED_PIXELS = 10_000
+"""Masks of two frames are compared on a grid of at most about this many pixels."""
+
 
 @dataclass(frozen=True)
 class Matching:
@@ -28,18 +31,14 @@ class Matching:
     weights: Float[Tensor, " M"]
     """e_ij, in (0, 1]."""
 
-    def swapped(self) -> Matching:
-        """The same pairs seen from the other frame."""
-        return Matching(self.second, self.first, self.weights)
-
 
 def inter_frame_matching(
     a: InstanceTensors,
     b: InstanceTensors,
     flow_ba: Float[Tensor, "H W 2"],
     *,
-    min_match_iou: float = 0.0,
-    max_pixels: int = 10_000,
+    min_match_iou: float,
+    max_pixels: int = MATCHED_PIXELS,
 ) -> Matching:
     """One-to-one matching of greatest total weight between the candidates of two frames.
 
@@ -74,7 +73,7 @@ def match_weights(
     b: InstanceTensors,
     flow_ba: Float[Tensor, "H W 2"],
     *,
-    max_pixels: int = 10_000,
+    max_pixels: int = MATCHED_PIXELS,
 ) -> Float[Tensor, "A B"]:
     """e_ij = [c_i = c_j] IoU(W_ab(m_i), m_j) of all pairs; see :func:`inter_frame_matching`."""
     height, width = flow_ba.shape[:2]

@@ -39,8 +39,8 @@ def intra_frame_matching(
     predictions: InstanceTensors,
     labels: InstanceTensors,
     *,
-    box_iou_threshold: float = 0.5,
-    overlap: Overlap = "box",
+    box_iou_threshold: float,
+    overlap: Overlap,
 ) -> InstanceTensors:
     """P_exp: the predictions, then the unions of those over the same pseudo-label.
 

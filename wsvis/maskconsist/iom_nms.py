@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from jaxtyping import Int64
 from torch import Tensor
@@ -13,11 +11,8 @@ from wsvis.maskconsist.instances import InstanceTensors, pairwise_iom
 
 def iom_nms(
     instances: InstanceTensors,
-    iom_threshold: float = 0.5,
+    iom_threshold: float,
     *,
-    order: Literal["area", "score"] = "area",
-    class_agnostic: bool = False,
-    protected: int = 0,
     first: int = 0,
 ) -> Int64[Tensor, " K"]:
     """Numbers of the instances that stay, ascending.
@@ -33,21 +28,17 @@ def iom_nms(
     Args:
         instances: pseudo-labels first.
         iom_threshold: strictly exceeded by what goes (paper: 0.5).
-        order: by area, or by score.
-        class_agnostic: an instance may also suppress one of another class.
-        protected: this many of the first are never suppressed (they may still suppress).
-        first: this many of the first come before all others; ``order`` holds within each part.
+        first: this many of the first come before all others, the largest first in each part.
     """
-    values = instances.masks.flatten(1).sum(1) if order == "area" else instances.scores
-    parts = [torch.argsort(v, descending=True, stable=True) for v in values.tensor_split([first])]
+    areas = instances.masks.flatten(1).sum(1)
+    parts = [torch.argsort(v, descending=True, stable=True) for v in areas.tensor_split([first])]
     rank = torch.cat([parts[0], parts[1] + len(parts[0])])
     conflict = pairwise_iom(instances.masks, instances.masks) > iom_threshold
-    if not class_agnostic:
-        conflict &= instances.labels[:, None] == instances.labels[None]
+    conflict &= instances.labels[:, None] == instances.labels[None]
     # decisions depend on those before: on the host, with one transfer
     conflicts, ranks = conflict.cpu().numpy(), rank.tolist()
     kept: list[int] = []
     for number in ranks:
-        if number < protected or not conflicts[number, kept].any():
+        if not conflicts[number, kept].any():
             kept.append(number)
     return torch.tensor(sorted(kept), dtype=torch.int64, device=instances.labels.device)

@@ -25,18 +25,13 @@ def refine(
     flow_ab: Float[Tensor, "H W 2"],
     flow_ba: Float[Tensor, "H W 2"],
     *,
-    box_iou_threshold: float = 0.5,
-    iom_threshold: float | None = 0.5,
-    intra: bool = True,
-    inter: bool = True,
-    overlap: Overlap = "box",
-    min_match_iou: float = 0.0,
-    one_matching: bool = False,
-    class_agnostic_nms: bool = False,
-    protect_labels: bool = False,
-    labels_first: bool = False,
-    min_area: int = 1,
-    max_pixels: int = 10_000,
+    box_iou_threshold: float,
+    iom_threshold: float | None,
+    intra: bool,
+    inter: bool,
+    overlap: Overlap,
+    min_match_iou: float,
+    labels_first: bool,
 ) -> Pair:
     """Targets of both frames: IoM-NMS(pseudo-labels + labels carried over from the other frame).
 
@@ -58,13 +53,8 @@ def refine(
         inter: match and carry over.
         overlap: what ``box_iou_threshold`` compares.
         min_match_iou: pairs need more than this.
-        one_matching: use the matching a -> b in both directions.
-        class_agnostic_nms: IoM-NMS across classes.
-        protect_labels: IoM-NMS never removes a pseudo-label.
         labels_first: IoM-NMS asks pseudo-labels before what was carried over, however small they
             are: objects without a label are added, but none that has one grows.
-        min_area: carried labels of fewer pixels are dropped (an object that has left the frame).
-        max_pixels: see :func:`inter_frame_matching`.
     """
     gate = {"box_iou_threshold": box_iou_threshold, "overlap": overlap}
     a, b = predictions
@@ -72,28 +62,18 @@ def refine(
         a = intra_frame_matching(a, labels[0], **gate)
         b = intra_frame_matching(b, labels[1], **gate)
     if inter:
-        solver = {"min_match_iou": min_match_iou, "max_pixels": max_pixels}
-        a_to_b = inter_frame_matching(a, b, flow_ba, **solver)
-        b_to_a = a_to_b.swapped()
-        if not one_matching:
-            b_to_a = inter_frame_matching(b, a, flow_ab, **solver)
+        a_to_b = inter_frame_matching(a, b, flow_ba, min_match_iou=min_match_iou)
+        b_to_a = inter_frame_matching(b, a, flow_ab, min_match_iou=min_match_iou)
         for_b = temporally_consistent_labels(a, b, a_to_b, labels[0], flow_ba, **gate)
         for_a = temporally_consistent_labels(b, a, b_to_a, labels[1], flow_ab, **gate)
     else:
         for_a, for_b = a[supported(a, labels[0], **gate)], b[supported(b, labels[1], **gate)]
 
     def combined(own: InstanceTensors, carried: InstanceTensors) -> InstanceTensors:
-        large = carried.masks.flatten(1).sum(1) >= max(min_area, 1)
-        together = concatenate([own, carried[large]])
+        # an object that has left the frame is carried over as an empty mask
+        together = concatenate([own, carried[carried.masks.flatten(1).any(1)]])
         if iom_threshold is None:
             return together
-        kept = iom_nms(
-            together,
-            iom_threshold,
-            class_agnostic=class_agnostic_nms,
-            protected=len(own) if protect_labels else 0,
-            first=len(own) if labels_first else 0,
-        )
-        return together[kept]
+        return together[iom_nms(together, iom_threshold, first=len(own) if labels_first else 0)]
 
     return combined(labels[0], for_a), combined(labels[1], for_b)

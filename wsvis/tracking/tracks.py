@@ -18,10 +18,9 @@ Scoring = Literal["sum", "mean"]
 """sum: scores of the frames that carry the track's class, summed, over the length of the video, so
 that long tracks count more; mean: mean score of all its detections (MaskTrack R-CNN's exporter)."""
 
-Voting = Literal["score-sum", "majority", "split"]
-"""score-sum: the class with the largest sum of detection scores; majority: the class most
-detections have, ties by score sum; split: one track per class that occurs, each scored by its own
-detections (all with all the masks)."""
+Voting = Literal["score-sum", "split"]
+"""score-sum: the class with the largest sum of detection scores, ties to the lower class; split:
+one track per class that occurs, each scored by its own detections (all with all the masks)."""
 
 
 def class_sums(
@@ -34,13 +33,6 @@ def class_sums(
         count, total = sums.get(label, (0, 0.0))
         sums[label] = (count + 1, total + float(frames[t].scores[n]))
     return dict(sorted(sums.items()))
-
-
-def voted_label(sums: dict[int, tuple[int, float]], voting: Voting) -> int:
-    """The class a track gets; ties go to the lower class."""
-    if voting == "majority":
-        return max(sums, key=lambda label: sums[label])
-    return max(sums, key=lambda label: sums[label][1])
 
 
 def tracks_of(
@@ -72,7 +64,8 @@ def tracks_of(
         for t, n in group:
             masks[t], scores[t] = frames[t].masks[n], float(frames[t].scores[n])
         sums = class_sums(group, frames)
-        labels = list(sums) if voting == "split" else [voted_label(sums, voting)]
+        best = max(sums, key=lambda label: sums[label][1])
+        labels = list(sums) if voting == "split" else [best]
         for label in labels:
             if scoring == "sum":
                 score = sums[label][1] / len(frames)
