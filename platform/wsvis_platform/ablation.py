@@ -24,10 +24,10 @@ from wsvis_platform.baselines import measure_all
 from wsvis_platform.console import shown_path
 from wsvis_platform.gpus import with_gpus
 from wsvis_platform.label_files import write_labels
-from wsvis_platform.measure import Measurement
 from wsvis_platform.open_run import open_run
 from wsvis_platform.options import AblationOptions
 from wsvis_platform.pictures import comparison
+from wsvis_platform.results import Measurement
 from wsvis_platform.store import Store
 from wsvis_platform.sweep_data import describe
 from wsvis_platform.table_trace import traced_rows

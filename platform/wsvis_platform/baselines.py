@@ -15,7 +15,8 @@ from wsvis.pipeline import TRAINED
 from wsvis.stage_keys import needed, stage_keys, trained_networks
 from wsvis.types import Dataset
 from wsvis_platform.extract import has_network, limit_threads
-from wsvis_platform.measure import Measurement, measure, merged
+from wsvis_platform.measure import measure
+from wsvis_platform.results import Measurement, merged
 from wsvis_platform.store import Store
 
 

@@ -20,8 +20,8 @@ from wsvis.payload import to_bytes
 from wsvis.stage_keys import stage_keys
 from wsvis.types import Dataset
 from wsvis_platform.console import Screen, shown_path
-from wsvis_platform.data_commands import show_findings
 from wsvis_platform.doctor import preflight
+from wsvis_platform.findings_table import show_findings
 from wsvis_platform.gpus import gpus_here, ray_for, with_gpus
 from wsvis_platform.options import ClipRunOptions
 from wsvis_platform.run_folder import open_folder

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from wsvis.pipeline import TRAINED
-from wsvis_platform.measure import Measurement
+from wsvis_platform.results import Measurement
 from wsvis_platform.store import Store
 
 MOST_POINTS = 200

@@ -7,7 +7,7 @@ from pathlib import Path
 from wsvis.data.write_ytvis import write_pseudo_labels
 from wsvis.payload import payload_to_instances
 from wsvis.types import Dataset, FrameInstances
-from wsvis_platform.measure import Measurement
+from wsvis_platform.results import Measurement
 from wsvis_platform.store import Store
 from wsvis_platform.video_worker import StoreInputs
 

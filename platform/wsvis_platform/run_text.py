@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from wsvis_platform.measure import METRICS, Measurement
+from wsvis_platform.results import METRICS, Measurement
 from wsvis_platform.sweep_report import SHORT, metric_head, score_text, setting_text
 
 BRIEF = {

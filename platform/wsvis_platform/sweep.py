@@ -11,7 +11,6 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,38 +22,13 @@ from wsvis.errors import one_line
 from wsvis.passing_faults import is_passing
 from wsvis.types import Dataset
 from wsvis_platform.extract import limit_threads
-from wsvis_platform.measure import Measurement, measure, merged
+from wsvis_platform.measure import measure
 from wsvis_platform.options import SweepOptions
+from wsvis_platform.results import Trial, merged
 from wsvis_platform.store import Store
 from wsvis_platform.suggestions import suggestions
 from wsvis_platform.trial_order import Setting, TrialOrder, rungs, survivors
 from wsvis_platform.tune_jobs import EndOnTrouble, Jobs, Listener, plain_measurement
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One setting and what became of it."""
-
-    number: int
-    """From 1 on, in the order of suggestion."""
-    overrides: Mapping[str, Any] = field(default_factory=dict)
-    measurement: Measurement | None = None
-    """``None`` for a trial that failed."""
-    seconds: float = 0.0
-    error: str = ""
-    pruned: bool = False
-    """Stopped before its last seed because others were ahead."""
-
-    @property
-    def label(self) -> str:
-        """Its number as it is shown everywhere: ``07``."""
-        return f"{self.number:02d}"
-
-    def objective(self, metric: str) -> float:
-        """Mean of the metric over seeds; NaN for a trial that failed or was pruned."""
-        if self.measurement is None or self.pruned:
-            return math.nan
-        return self.measurement.mean(metric)
 
 
 def _run_job(

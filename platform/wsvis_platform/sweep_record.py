@@ -23,16 +23,15 @@ from wsvis.viz.movies import write_png
 from wsvis_platform.curves import training_curves
 from wsvis_platform.disk_full import room_to_end
 from wsvis_platform.image_grid import MASKS
-from wsvis_platform.measure import METRICS, Measurement
 from wsvis_platform.mlflow_data import data_inputs
 from wsvis_platform.options import MachineOptions, RunOptions, SweepOptions
 from wsvis_platform.pictures import FramePictures, chosen_frames, frame_pictures, stacked
+from wsvis_platform.results import METRICS, Measurement, Trial
 from wsvis_platform.run_lock import is_driven
 from wsvis_platform.run_names import row_file_name
 from wsvis_platform.run_text import row_note, sweep_note, trial_name
 from wsvis_platform.stopping import exit_status, not_cut_short
 from wsvis_platform.store import Store
-from wsvis_platform.sweep import Trial
 from wsvis_platform.sweep_report import setting_text
 from wsvis_platform.sweep_summary import (
     BEST,

@@ -12,8 +12,7 @@ from typing import Any
 from rich.table import Table
 
 from wsvis.data.atomic import write_text
-from wsvis_platform.measure import METRICS, Measurement
-from wsvis_platform.sweep import Trial
+from wsvis_platform.results import METRICS, Measurement, Trial
 
 SHORT = {
     "fcam.amplification": "A",

@@ -19,11 +19,11 @@ from wsvis_platform.config_files import write_config
 from wsvis_platform.console import shown_path
 from wsvis_platform.gpus import with_gpus
 from wsvis_platform.label_files import write_labels
-from wsvis_platform.measure import Measurement
 from wsvis_platform.open_run import open_run
 from wsvis_platform.options import SweepOptions
+from wsvis_platform.results import Measurement, Trial
 from wsvis_platform.store import Store
-from wsvis_platform.sweep import Trial, best_of, run_trials
+from wsvis_platform.sweep import best_of, run_trials
 from wsvis_platform.sweep_data import classifier_line
 from wsvis_platform.sweep_report import (
     markdown_results,

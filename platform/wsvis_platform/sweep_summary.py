@@ -17,11 +17,10 @@ from wsvis.pipeline import DETECTORS
 from wsvis.stage_keys import needed
 from wsvis.types import Dataset
 from wsvis_platform.importance_figure import importance_figure
-from wsvis_platform.measure import Measurement
 from wsvis_platform.provenance import git_state
+from wsvis_platform.results import Measurement, Trial
 from wsvis_platform.run_names import row_file_name
 from wsvis_platform.store import Store
-from wsvis_platform.sweep import Trial
 from wsvis_platform.sweep_figures import objective_figure
 
 Row = tuple[str, str, Measurement, Measurement | None]

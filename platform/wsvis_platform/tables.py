@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from wsvis_platform.measure import METRICS, Measurement
+from wsvis_platform.results import METRICS, Measurement
 
 HEADS = {
     "ap50": "AP50",

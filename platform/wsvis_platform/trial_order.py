@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsvis_platform.measure import Measurement, merged
+from wsvis_platform.results import Measurement, merged
 
 ONE_IN = 4
 """Successive halving lets the best of so many settings go on."""

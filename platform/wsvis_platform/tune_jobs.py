@@ -8,7 +8,7 @@ from typing import Any
 from ray import tune
 from ray.tune.search import Searcher
 
-from wsvis_platform.measure import Measurement
+from wsvis_platform.results import Measurement
 from wsvis_platform.trial_order import Job, TrialOrder
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from wsvis.payload import Payload
 from wsvis_platform.curves import thinned, training_curves
-from wsvis_platform.measure import Measurement
+from wsvis_platform.results import Measurement
 from wsvis_platform.store import WHOLE, Store
 
 

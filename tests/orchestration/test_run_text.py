@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsvis_platform.measure import Measurement
+from wsvis_platform.results import Measurement
 from wsvis_platform.run_text import row_note, sweep_note, trial_name
 
 

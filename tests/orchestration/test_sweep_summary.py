@@ -8,8 +8,8 @@ import pytest
 from wsvis.detectors.build import build_detector
 from wsvis.detectors.checkpoint import detector_to_payload
 from wsvis.payload import from_bytes
-from wsvis_platform.measure import Measurement
 from wsvis_platform.predict_video import read_detector
+from wsvis_platform.results import Measurement
 from wsvis_platform.store import WHOLE, Store
 from wsvis_platform.sweep_summary import best_numbers, best_row, methods, write_detector
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from wsvis.evaluation.report import json_ready
-from wsvis_platform.measure import Measurement, merged
+from wsvis_platform.results import Measurement, merged
 from wsvis_platform.table_trace import traced_rows
 from wsvis_platform.tables import (
     Columns,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ray import tune
 
-from wsvis_platform.measure import Measurement
 from wsvis_platform.options import SweepOptions
+from wsvis_platform.results import Measurement
 from wsvis_platform.suggestions import suggestions
 from wsvis_platform.trial_order import Job, Setting, TrialOrder, rungs, survivors
 

@@ -13,9 +13,7 @@ from wsvis.cam.augment import (
     draw_augmentation,
     place_on_canvas,
 )
-from wsvis.cam.classifier import (
-    normalise_frames,
-)
+from wsvis.cam.normalise import normalise_frames
 
 
 @settings(max_examples=30, deadline=None)

@@ -17,7 +17,8 @@ from wsvis.cam.cam_grid import (
     interpolation_matrix,
     read_map_at,
 )
-from wsvis.cam.classifier import Classifier, build_classifier, normalise_frames
+from wsvis.cam.classifier import Classifier, build_classifier
+from wsvis.cam.normalise import normalise_frames
 
 
 def numbers(seed: int, *shape: int) -> Tensor:

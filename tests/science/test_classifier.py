@@ -18,8 +18,8 @@ from wsvis.cam.classifier import (
     classifier_from_payload,
     classifier_to_payload,
     multilabel_soft_margin_loss,
-    normalise_frames,
 )
+from wsvis.cam.normalise import normalise_frames
 from wsvis.payload import Payload, to_bytes
 
 

@@ -39,7 +39,7 @@ def stock_losses(net, images, targets):
     from detectron2.structures import ImageList
     from detectron2.utils.events import EventStorage
 
-    from wsvis.cam.classifier import MEAN_STD
+    from wsvis.cam.normalise import MEAN_STD
     from wsvis.detectors.detectron2_backend import _instances
 
     mean, std = (torch.tensor(v)[:, None, None] for v in MEAN_STD["imagenet"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wsvis.cam.backbone_weights import STANDIN, load_backbone_weights
 from wsvis.cam.backbones import build_backbone
-from wsvis.cam.classifier import normalise_frames
+from wsvis.cam.normalise import normalise_frames
 from wsvis.data import stills
 from wsvis.data.synthetic_parameters import CLASSES, GeneratorParameters
 from wsvis.data.synthetic_sprites import (

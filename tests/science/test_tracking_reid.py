@@ -4,7 +4,7 @@ import torch
 
 from reference.tracking_scenes import frame_of
 from wsvis.cam.backbones import build_backbone
-from wsvis.cam.classifier import normalise_frames
+from wsvis.cam.normalise import normalise_frames
 from wsvis.tracking.boxes import boxes_of
 from wsvis.tracking.places import place_descriptors
 from wsvis.tracking.reid import box_crops, reid_descriptors

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,12 +19,6 @@ from wsvis.cam.backbones import Backbone, build_backbone
 from wsvis.cam.imagenet_head import ImagenetHead, strongest_logit
 from wsvis.cam.pooling import average_pooling, log_sum_exp_pooling
 from wsvis.payload import Payload
-
-MEAN_STD = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-}
-"""Normalisation -> mean and standard deviation of R, G, B in 0..1."""
 
 
 class Classifier(nn.Module):
@@ -113,23 +107,6 @@ def multilabel_soft_margin_loss(
     and y -> ``labels``. IRN as released; at zero logits it is log 2.
     """
     return functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
-
-
-def normalise_frames(
-    frames: UInt8[Tensor, "B H W 3"], normalisation: str
-) -> Float[Tensor, "B 3 H W"]:
-    """RGB bytes -> what the network reads.
-
-    Args:
-        frames: RGB, 0..255.
-        normalisation: ``imagenet`` ((x / 255 - mean) / std of ImageNet) or ``half``
-            ((x / 255 - 0.5) / 0.5, so -1..1).
-    """
-    mean, std = (
-        torch.tensor(values, device=frames.device).view(3, 1, 1)
-        for values in MEAN_STD[normalisation]
-    )
-    return (frames.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
 def classifier_to_payload(model: Classifier) -> Payload:

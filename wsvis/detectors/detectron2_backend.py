@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from wsvis.cam.backbones import Backbone
-from wsvis.cam.classifier import MEAN_STD
+from wsvis.cam.normalise import MEAN_STD
 from wsvis.detectors.backend import (
     Refine,
     Selection,

@@ -27,7 +27,7 @@ from torchvision.models.detection.roi_heads import (
 from torchvision.models.detection.rpn import AnchorGenerator, concat_box_prediction_layers
 
 from wsvis.cam.backbones import Backbone
-from wsvis.cam.classifier import MEAN_STD
+from wsvis.cam.normalise import MEAN_STD
 from wsvis.detectors.backend import (
     Refine,
     Selection,

@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch.nn import functional
 
 from wsvis.cam.backbones import Backbone
-from wsvis.cam.classifier import normalise_frames
+from wsvis.cam.normalise import normalise_frames
 from wsvis.tracking.boxes import boxes_of
 from wsvis.types import FrameInstances
 
