@@ -24,13 +24,13 @@ import cv2
 import torch
 
 from wsvis.config import Config, DataConfig
-from wsvis.config_checks import with_overrides
 from wsvis.data.frames import iterate_frames
 from wsvis.data.load import load_dataset
 from wsvis.one_machine import InMemory
 from wsvis.payload import payload_to_instances
 from wsvis.pipeline import BY_NAME
 from wsvis.presets import PRESETS
+from wsvis.settings import with_overrides
 from wsvis.stage_keys import needed
 from wsvis.tracking.stages import payload_to_tracks
 from wsvis.types import Dataset

@@ -37,8 +37,8 @@ from wsvis.evaluation.greedy_matching import COCO_THRESHOLDS
 from wsvis.evaluation.report import video_numbers
 from wsvis.evaluation.tracks import FoundTrack, TrueTrack, VideoTracks, track_areas, track_iou
 from wsvis.evaluation.video_ap import video_ap
-from wsvis.evaluation.vis_results import open_results
-from wsvis.evaluation.vis_truth import open_truth
+from wsvis.formats.vis_results import open_results
+from wsvis.formats.vis_truth import open_truth
 from wsvis.types import FrameInstances, Rle
 
 HEIGHT, WIDTH, FRAMES, OBJECTS, COPIES = 360, 640, 20, 5, 2

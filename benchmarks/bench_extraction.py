@@ -24,10 +24,10 @@ import numpy as np
 from wsvis.config import Config, FlowConfig
 from wsvis.flow.provider import make_flow_provider, video_flow
 from wsvis.types import Dataset, FrameFiles, Video
-from wsvis_platform.cluster import start_ray
-from wsvis_platform.extract import ray_data_runner
-from wsvis_platform.materialise import Materialiser
-from wsvis_platform.store import Store
+from wsvis_platform.cluster.start import start_ray
+from wsvis_platform.store.extract import ray_data_runner
+from wsvis_platform.store.materialise import Materialiser
+from wsvis_platform.store.store import Store
 
 
 def make_clips(folder: Path, videos: int, frames: int, height: int, width: int) -> Dataset:

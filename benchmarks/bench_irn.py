@@ -23,11 +23,10 @@ import torch
 from scipy import sparse
 from torch.nn import functional
 
-from wsvis.cam.backbones import build_backbone
+from wsvis.backbones.networks import build_backbone
 from wsvis.irn.affinity import affinity
 from wsvis.irn.batches import IrnBatches, IrnSample
 from wsvis.irn.centroids import centroids, instance_map
-from wsvis.irn.crf import dense_crf
 from wsvis.irn.instances import detections, instance_seeds, upsample_scores
 from wsvis.irn.network import Irn
 from wsvis.irn.paths import line_cells, pair_offsets, window_size
@@ -35,6 +34,7 @@ from wsvis.irn.predict import boundary_and_displacement
 from wsvis.irn.random_walk import random_walk
 from wsvis.irn.tap_memory import TapMemory
 from wsvis.irn.train import train_irn
+from wsvis.refinement.crf import dense_crf
 
 T = TypeVar("T")
 SEEDS, BETA, STEPS, OBJECTS = 10, 10.0, 256, 5

@@ -27,17 +27,17 @@ import torch
 
 from wsvis.config import Config
 from wsvis.data.synthetic import render_clip, synthetic_dataset
-from wsvis.detectors.backend import Selection
-from wsvis.detectors.batches import PairBatches, PairSample, TrainingPair, frame_pairs
-from wsvis.detectors.build import build_detector
-from wsvis.detectors.checkpoint import detector_from_payload
-from wsvis.detectors.stages import refiner
-from wsvis.detectors.train import pair_to_device, train_detector
 from wsvis.evaluation.frame_ap import frame_truths
-from wsvis.maskconsist.instances import InstanceTensors, concatenate, from_masks
+from wsvis.instances import InstanceTensors, concatenate, from_masks
 from wsvis.maskconsist.inter_frame import inter_frame_matching, match_weights
 from wsvis.maskconsist.intra_frame import same_class_overlap
 from wsvis.payload import from_bytes
+from wsvis.systems.batches import PairBatches, PairSample, TrainingPair, frame_pairs
+from wsvis.systems.mask_rcnn.backend import Selection
+from wsvis.systems.mask_rcnn.build import build_detector
+from wsvis.systems.mask_rcnn.checkpoint import detector_from_payload
+from wsvis.systems.stages import refiner
+from wsvis.systems.train import pair_to_device, train_detector
 from wsvis.types import FrameInstances, SyntheticSource
 
 HEIGHT, WIDTH, CLASSES = 480, 640, 10

@@ -9,7 +9,7 @@ failed=0
 timeout 180 "$PY" -m pytest -m gpu -q tests/science || failed=1
 timeout 240 "$PY" benchmarks/gpu_rates.py "$@" || failed=1
 if "$PY" -c 'import detectron2' 2>/dev/null; then
-    timeout 60 "$PY" -m pytest -q tests/science/test_detectors_detectron2.py || failed=1
+    timeout 60 "$PY" -m pytest -q tests/science/systems/test_detectors_detectron2.py || failed=1
 else
     echo "detectron2 is not installed: not compared"
 fi

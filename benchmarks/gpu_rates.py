@@ -79,7 +79,7 @@ def classifier_training(bench: Bench) -> str:
 
 
 def flowirn_training(bench: Bench) -> str:
-    from wsvis.cam.backbones import build_backbone
+    from wsvis.backbones.networks import build_backbone
     from wsvis.irn.batches import IrnBatches, IrnSample
     from wsvis.irn.network import Irn
     from wsvis.irn.tap_memory import TapMemory
@@ -97,8 +97,8 @@ def flowirn_training(bench: Bench) -> str:
 
 
 def detector_training(bench: Bench) -> str:
-    from wsvis.detectors.batches import PairBatches, PairSample
-    from wsvis.detectors.train import train_detector
+    from wsvis.systems.batches import PairBatches, PairSample
+    from wsvis.systems.train import train_detector
 
     height, width = bench.shape
     still = np.zeros((height, width, 2), np.float32)
@@ -123,14 +123,14 @@ def _labels(bench: Bench):
 
 
 def _detector(bench: Bench) -> torch.nn.Module:
-    from wsvis.detectors.build import build_detector
+    from wsvis.systems.mask_rcnn.build import build_detector
 
     model = build_detector(CLASSES, backbone=bench.backbone, weights="none", frozen_stages=2)
     return model.to(bench.device)
 
 
 def detector_inference(bench: Bench) -> str:
-    from wsvis.detectors.predict import predict_frames
+    from wsvis.systems.predict import predict_frames
 
     model, frames = _detector(bench).eval(), list(bench.frames(8))
     spent = bench.seconds(lambda: list(predict_frames(model, frames)))
@@ -161,7 +161,7 @@ def walk(bench: Bench) -> str:
 
 
 def crf(bench: Bench) -> str:
-    from wsvis.irn.crf import dense_crf
+    from wsvis.refinement.crf import dense_crf
 
     images = torch.from_numpy(bench.frames(1)).to(bench.device)
     labels = torch.randint(0, 3, (1, 2, *bench.shape), dtype=torch.uint8, device=bench.device)

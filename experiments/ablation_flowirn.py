@@ -22,15 +22,15 @@ from wsvis_platform.console import run_command
 def main() -> None:
     """Parse the options, name the variants, measure them."""
     from wsvis.presets import PRESETS
-    from wsvis_platform.experiment import parse_experiment
     from wsvis_platform.options import FlowirnOptions
+    from wsvis_platform.study.experiment import parse_experiment
 
     options, config, preset = parse_experiment(
         "ablation_flowirn.py", __doc__ or "", PRESETS, FlowirnOptions
     )
 
     # from here on it takes seconds to import what is needed: --help is over by now
-    from wsvis_platform.ablation import Variant, ablation_and_report
+    from wsvis_platform.study.ablation import Variant, ablation_and_report
 
     no_fcam, no_bound = {"fcam.amplification": 1.0}, {"flow_boundary.weight": 0.0}
     variants = [

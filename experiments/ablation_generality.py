@@ -22,16 +22,16 @@ from wsvis_platform.console import run_command
 def main() -> None:
     """Parse the options, name the variants, measure them."""
     from wsvis.presets import PRESETS
-    from wsvis_platform.experiment import parse_experiment
     from wsvis_platform.options import AblationOptions
+    from wsvis_platform.study.experiment import parse_experiment
 
     options, config, preset = parse_experiment(
         "ablation_generality.py", __doc__ or "", PRESETS, AblationOptions
     )
 
     # from here on it takes seconds to import what is needed: --help is over by now
-    from wsvis_platform.ablation import Variant, ablation_and_report
-    from wsvis_platform.tables import Columns
+    from wsvis_platform.report.tables import Columns
+    from wsvis_platform.study.ablation import Variant, ablation_and_report
 
     irn = {"fcam.amplification": 1.0, "flow_boundary.weight": 0.0}
     plain, full = {"maskconsist.enabled": False}, {"maskconsist.enabled": True}

@@ -27,8 +27,8 @@ from wsvis_platform.console import run_command
 def main() -> None:
     """Parse the options, name the space, run the sweep."""
     from wsvis.presets import PRESETS
-    from wsvis_platform.experiment import parse_experiment
     from wsvis_platform.options import SweepOptions
+    from wsvis_platform.study.experiment import parse_experiment
 
     options, config, preset = parse_experiment(
         "sweep_fcam.py", __doc__ or "", PRESETS, SweepOptions
@@ -37,9 +37,9 @@ def main() -> None:
     # from here on it takes seconds to import what is needed: --help is over by now
     from ray import tune
 
-    from wsvis.config_checks import flatten
-    from wsvis_platform.baselines import Baseline
-    from wsvis_platform.sweep_run import sweep_and_report
+    from wsvis.settings import flatten
+    from wsvis_platform.study.baselines import Baseline
+    from wsvis_platform.study.sweep import sweep_and_report
 
     thresholds = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
     percentiles = [0.6, 0.7, 0.8, 0.85, 0.9, 0.95]

@@ -18,8 +18,8 @@ from wsvis_platform.console import run_command
 def main() -> None:
     """Parse the options, name the space, run the sweep."""
     from wsvis.presets import PRESETS
-    from wsvis_platform.experiment import parse_experiment
     from wsvis_platform.options import SweepOptions
+    from wsvis_platform.study.experiment import parse_experiment
 
     options, config, preset = parse_experiment(
         "sweep_flow_boundary.py", __doc__ or "", PRESETS, SweepOptions
@@ -28,8 +28,8 @@ def main() -> None:
     # from here on it takes seconds to import what is needed: --help is over by now
     from ray import tune
 
-    from wsvis_platform.baselines import Baseline
-    from wsvis_platform.sweep_run import sweep_and_report
+    from wsvis_platform.study.baselines import Baseline
+    from wsvis_platform.study.sweep import sweep_and_report
 
     literal = {
         "flow_boundary.regularization": 2.0,

@@ -20,8 +20,8 @@ from wsvis_platform.console import run_command
 def main() -> None:
     """Parse the options, name the space, run the sweep."""
     from wsvis.presets import PRESETS
-    from wsvis_platform.experiment import parse_experiment
     from wsvis_platform.options import PredictionSweepOptions
+    from wsvis_platform.study.experiment import parse_experiment
 
     options, config, preset = parse_experiment(
         "sweep_maskconsist.py", __doc__ or "", PRESETS, PredictionSweepOptions
@@ -30,9 +30,9 @@ def main() -> None:
     # from here on it takes seconds to import what is needed: --help is over by now
     from ray import tune
 
-    from wsvis.config_checks import flatten
-    from wsvis_platform.baselines import Baseline
-    from wsvis_platform.sweep_run import sweep_and_report
+    from wsvis.settings import flatten
+    from wsvis_platform.study.baselines import Baseline
+    from wsvis_platform.study.sweep import sweep_and_report
 
     own_delta = config.maskconsist.delta
     literal = {

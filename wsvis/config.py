@@ -11,17 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wsvis.config_checks import check_choices, check_range, check_steps
-from wsvis.detector_config import DetectorConfig, MaskConsistConfig, SelfTrainingConfig
 from wsvis.errors import InputError
-from wsvis.irn_config import (
-    CrfConfig,
-    FlowBoundaryConfig,
-    IrLabelsConfig,
-    IrnConfig,
-    MaskCrfConfig,
-)
-from wsvis.measure_config import ConsistencyConfig, TrackingConfig
+from wsvis.evaluation.config import ConsistencyConfig, TrackingConfig
+from wsvis.irn.config import CrfConfig, FlowBoundaryConfig, IrLabelsConfig, IrnConfig, MaskCrfConfig
+from wsvis.settings import check_choices, check_range, check_steps
+from wsvis.systems.config import DetectorConfig, MaskConsistConfig, SelfTrainingConfig
 
 BackboneName = Literal["small", "resnet18", "resnet50", "mobilenet_v2"]
 FlowProviderName = Literal[

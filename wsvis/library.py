@@ -22,9 +22,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from wsvis.config import Config, DataConfig
-from wsvis.config_checks import suggestion, with_overrides
 from wsvis.errors import InputError
 from wsvis.payload import Payload, payload_to_instances
+from wsvis.settings import suggestion, with_overrides
 from wsvis.types import Dataset, FrameInstances, Report, Track, Video
 
 STAGES: Mapping[str, str] = {

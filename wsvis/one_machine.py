@@ -41,7 +41,7 @@ def check_settings(
     flow_stages.flow(config, {})
     later("wsvis.cam.stages", "initial_classifier")(config, dataset)
     if any(stage.name in DETECTORS for stage in wanted):
-        later("wsvis.detectors.stages", "check_initial")(config, dataset)
+        later("wsvis.systems.stages", "check_initial")(config, dataset)
 
 
 class InMemory:

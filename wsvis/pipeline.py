@@ -31,8 +31,8 @@ from wsvis.evaluation import stages as evaluation_stages
 from wsvis.flow import stages as flow_stages
 from wsvis.stage import Stage, later
 
-_CAM, _IRN, _DETECTORS = "wsvis.cam.stages", "wsvis.irn.stages", "wsvis.detectors.stages"
-_LABELS, _TRACKS = "wsvis.detectors.labels", "wsvis.tracking.stages"
+_CAM, _IRN, _DETECTORS = "wsvis.cam.stages", "wsvis.irn.stages", "wsvis.systems.stages"
+_LABELS, _TRACKS = "wsvis.systems.labels", "wsvis.tracking.stages"
 _REFINEMENT = "wsvis.refinement.stages"
 _FCAM = ("fcam.amplification", "fcam.percentile", "fcam.floor")
 

@@ -19,7 +19,7 @@ from wsvis.config import (
     MaskCrfConfig,
     PseudoMasksConfig,
 )
-from wsvis.detector_config import DetectorConfig, MaskConsistConfig
+from wsvis.systems.config import DetectorConfig, MaskConsistConfig
 
 
 def cpu() -> Config:

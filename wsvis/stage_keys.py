@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 from wsvis.config import Config
-from wsvis.config_checks import config_slice
 from wsvis.pipeline import STAGES, TRAINED
 from wsvis.seeds import stage_seed
+from wsvis.settings import config_slice
 from wsvis.stage import Stage
 from wsvis.types import Dataset
 from wsvis.weights_files import FILES, SYNONYMS, WEIGHTS, names_a_file

@@ -16,10 +16,10 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from wsvis.data.regular_file import open_regular, read_regular
 from wsvis.errors import InputError, shown_value
+from wsvis.files.regular_file import open_regular, read_regular
+from wsvis.learning.state import tensors_of
 from wsvis.payload import Payload, from_bytes
-from wsvis.training_state import tensors_of
 
 MAX_BYTES = 1 << 29
 """The largest network read (ResNet-152, float64) has 482 MB."""

@@ -19,35 +19,35 @@ from importlib import import_module
 from typing import Any
 
 from wsvis import __version__
-from wsvis.config_checks import suggestion
 from wsvis.errors import InputError
+from wsvis.settings import suggestion
 from wsvis_platform.console import run_command
 
 COMMANDS: dict[tuple[str, ...], tuple[str, str, str]] = {
-    ("run",): ("run_command", "run", "videos with class labels to masks, tracks and films"),
-    ("data", "synth"): ("data_commands", "data_synth", "write the embedded clips to a folder"),
-    ("data", "check"): ("data_commands", "data_check", "what is in a data set, what is wrong"),
-    ("data", "split"): ("data_commands", "data_split", "save the paper's held-out split"),
-    ("evaluate", "vis"): ("evaluate_commands", "evaluate_vis", "YouTube-VIS AP and AR of tracks"),
-    ("evaluate", "frames"): ("evaluate_commands", "evaluate_frames", "AP of frame instances"),
+    ("run",): ("run", "run", "videos with class labels to masks, tracks and films"),
+    ("data", "synth"): ("data", "data_synth", "write the embedded clips to a folder"),
+    ("data", "check"): ("data", "data_check", "what is in a data set, what is wrong"),
+    ("data", "split"): ("data", "data_split", "save the paper's held-out split"),
+    ("evaluate", "vis"): ("evaluate", "evaluate_vis", "YouTube-VIS AP and AR of tracks"),
+    ("evaluate", "frames"): ("evaluate", "evaluate_frames", "AP of frame instances"),
     ("evaluate", "cityscapes"): (
-        "evaluate_commands",
+        "evaluate",
         "evaluate_cityscapes",
         "Cityscapes instance-level AP",
     ),
-    ("evaluate", "tc"): ("evaluate_commands", "evaluate_tc", "temporal consistency"),
+    ("evaluate", "tc"): ("evaluate", "evaluate_tc", "temporal consistency"),
     ("evaluate", "pictures"): (
-        "track_commands",
+        "track",
         "draw_results",
         "films, contact sheets, curves; worst first",
     ),
-    ("export",): ("export_command", "export", "tracks for COCO, DAVIS, CVAT, the server, ..."),
-    ("track",): ("track_commands", "track", "frame predictions to tracks"),
-    ("predict",): ("predict_commands", "predict", "objects in your own videos, by a detector"),
-    ("experiment",): ("experiment_command", "experiment", "sweeps and tables, by their names"),
-    ("doctor",): ("doctor_command", "doctor", "what this machine has, and what it lacks"),
-    ("ui",): ("ui_command", "ui", "MLflow's pages on the runs of an output folder"),
-    ("store", "retry"): ("store_commands", "store_retry", "try videos again that were set aside"),
+    ("export",): ("export", "export", "tracks for COCO, DAVIS, CVAT, the server, ..."),
+    ("track",): ("track", "track", "frame predictions to tracks"),
+    ("predict",): ("predict", "predict", "objects in your own videos, by a detector"),
+    ("experiment",): ("experiment", "experiment", "sweeps and tables, by their names"),
+    ("doctor",): ("doctor", "doctor", "what this machine has, and what it lacks"),
+    ("ui",): ("ui", "ui", "MLflow's pages on the runs of an output folder"),
+    ("store", "retry"): ("store", "store_retry", "try videos again that were set aside"),
 }
 """Words -> module, function, one line of help."""
 WITH_SETTINGS = frozenset({("run",), ("experiment",)})
@@ -75,7 +75,7 @@ def dispatch(arguments: Sequence[str]) -> None:
     for length in (2, 1):
         if words[:length] in COMMANDS:
             module, name, _ = COMMANDS[words[:length]]
-            function = getattr(import_module(f"wsvis_platform.{module}"), name)
+            function = getattr(import_module(f"wsvis_platform.command.{module}"), name)
             if words[:length] in WITH_SETTINGS:
                 function(list(arguments[length:]))
                 return

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 from wsvis.config import Config
-from wsvis.config_checks import flatten, with_overrides
-from wsvis.data.atomic import write_text
-from wsvis.data.json_input import read_json
 from wsvis.errors import InputError
+from wsvis.files.atomic import write_text
+from wsvis.files.json_input import read_json
+from wsvis.settings import flatten, with_overrides
 
 MAX_BYTES = 1 << 20
 """All settings together have some 5 kB."""

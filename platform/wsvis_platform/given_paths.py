@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from wsvis.config import Config
-from wsvis.config_checks import flatten, with_overrides
 from wsvis.errors import InputError
+from wsvis.settings import flatten, with_overrides
 from wsvis.weights_files import FILES, WEIGHTS, names_a_file
 
 PATHS = ("data.path", "data.frames", "data.split_file", *FILES)

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from wsvis.config import Config
-from wsvis.config_checks import suggestion
-from wsvis.config_descriptions import Setting, first_sentence, settings_of
 from wsvis.errors import InputError
+from wsvis.setting_descriptions import Setting, first_sentence, settings_of
+from wsvis.settings import suggestion
 
 _WIDEST = 100
 

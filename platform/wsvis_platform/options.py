@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from wsvis.config_checks import check_choices, check_range
 from wsvis.errors import InputError
+from wsvis.settings import check_choices, check_range
 from wsvis_platform.given_paths import absolute_path
-from wsvis_platform.run_names import check_run_name
+from wsvis_platform.names import check_run_name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wsvis.config_checks import suggestion
+from wsvis.settings import suggestion
 
 _SYNONYMS: dict[str, tuple[str, ...]] = {
     "gpu": ("--gpus",),

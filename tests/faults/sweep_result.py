@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wsvis_platform.mlflow_runs import SUPERSEDED
+from wsvis_platform.record.mlflow_runs import SUPERSEDED
 
 _OF_THE_ATTEMPT = ("trial", "seconds")
 """Columns of trials.csv that tell one attempt from another."""

@@ -14,21 +14,21 @@ import torch
 from PIL import Image
 
 from fuzz.mutators import mutated_bytes, mutated_json, mutated_table
-from wsvis.cam.backbone_weights import load_backbone_weights, save_backbone
-from wsvis.cam.backbones import build_backbone
+from wsvis.backbones.networks import build_backbone
+from wsvis.backbones.weights import load_backbone_weights, save_backbone
 from wsvis.config import Config, DataConfig
 from wsvis.data.images import decode_video, frame_rate, probe_video, read_image
-from wsvis.data.indexed_png import read_indexed_png
 from wsvis.data.load import load_dataset
 from wsvis.data.splits import Split, load_split, save_split
+from wsvis.files.indexed_png import read_indexed_png
 from wsvis.flow.codec import encode_flow
 from wsvis.payload import Payload, to_bytes
 from wsvis.weights_input import read_payload, read_tensors
+from wsvis_platform.command.data import data_check, data_synth
+from wsvis_platform.command.evaluate import evaluate_frames, evaluate_vis
+from wsvis_platform.command.export import export
+from wsvis_platform.command.track import track
 from wsvis_platform.config_files import read_config, write_config
-from wsvis_platform.data_commands import data_check, data_synth
-from wsvis_platform.evaluate_commands import evaluate_frames, evaluate_vis
-from wsvis_platform.export_command import export
-from wsvis_platform.track_commands import track
 
 Mutate = Callable[[bytes, Random], bytes]
 

@@ -5,7 +5,7 @@ import signal
 
 import psutil
 
-from wsvis_platform.training import train_distributed
+from wsvis_platform.training.driver import train_distributed
 
 
 def train_with_a_killed_worker(stage, config, data, store, keys):

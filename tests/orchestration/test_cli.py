@@ -32,7 +32,7 @@ def test_a_wrong_word_is_one_line_with_the_cure(words, said):
 
 def test_every_command_exists_and_has_a_help(capsys):
     for words, (module, name, _) in COMMANDS.items():
-        function = getattr(import_module(f"wsvis_platform.{module}"), name)
+        function = getattr(import_module(f"wsvis_platform.command.{module}"), name)
         with pytest.raises(SystemExit) as stop:
             dispatch([*words, "--help"])
         assert stop.value.code in (0, None)

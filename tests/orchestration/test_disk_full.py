@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wsvis.data.atomic import new_file
+from wsvis.files.atomic import new_file
 from wsvis_platform.console import run_command
 from wsvis_platform.disk_full import full_disk_line, room_to_end
 

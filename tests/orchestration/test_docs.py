@@ -56,7 +56,7 @@ def test_commands_of_the_readme_exist():
 
 def test_dotted_settings_in_the_documents_exist():
     from wsvis.config import Config
-    from wsvis.config_checks import flatten
+    from wsvis.settings import flatten
 
     known = set(flatten(Config()))
     groups = {name.split(".")[0] for name in known if "." in name}

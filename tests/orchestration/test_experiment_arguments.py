@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from wsvis.errors import InputError
-from wsvis_platform.experiment import parse_experiment
 from wsvis_platform.options import PredictionSweepOptions, SweepOptions
+from wsvis_platform.study.experiment import parse_experiment
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "experiments"))
 from wsvis.presets import PRESETS

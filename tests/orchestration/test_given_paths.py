@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from wsvis.config import Config
-from wsvis.config_checks import flatten, with_overrides
 from wsvis.errors import InputError
-from wsvis_platform.database_place import database_file, database_uri
-from wsvis_platform.experiment import parse_experiment
+from wsvis.settings import flatten, with_overrides
 from wsvis_platform.given_paths import absolute_path, absolute_settings
-from wsvis_platform.mlflow_runs import Runs
 from wsvis_platform.options import RunOptions
+from wsvis_platform.record.database_uri import database_file, database_uri
+from wsvis_platform.record.mlflow_runs import Runs
+from wsvis_platform.study.experiment import parse_experiment
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,13 +5,13 @@ import pytest
 
 from wsvis import __version__
 from wsvis.config import Config
-from wsvis.config_descriptions import settings_of
 from wsvis.errors import InputError
-from wsvis_platform import gpus
+from wsvis.setting_descriptions import settings_of
 from wsvis_platform.cli import dispatch
-from wsvis_platform.experiment import parse_experiment
+from wsvis_platform.cluster import gpus
 from wsvis_platform.help_pages import requested_help
 from wsvis_platform.options import AblationOptions, FlowirnOptions, RunOptions, SweepOptions
+from wsvis_platform.study.experiment import parse_experiment
 from wsvis_platform.synonyms import unknown_option
 
 PRESETS = {"cpu": Config}

@@ -14,9 +14,9 @@ from wsvis.passing_faults import PASSING_ERRNOS, PassingFault, is_passing, passi
 from wsvis.payload import Payload
 from wsvis.stage import Stage
 from wsvis.types import Dataset, FrameFiles, Video
-from wsvis_platform import materialise, video_worker
-from wsvis_platform.materialise import Materialiser
-from wsvis_platform.store import Store
+from wsvis_platform.store import materialise, video_worker
+from wsvis_platform.store.materialise import Materialiser
+from wsvis_platform.store.store import Store
 
 FAULTS: list[BaseException] = []
 LOG: list[str] = []
@@ -146,7 +146,7 @@ def test_a_passing_fault_ends_the_run_and_the_next_one_goes_on(clips, tmp_path, 
 
 
 def test_a_full_disk_while_a_result_is_written_is_nobodys_video(clips, tmp_path, monkeypatch):
-    import wsvis.data.atomic as atomic
+    import wsvis.files.atomic as atomic
 
     real = atomic.os.fsync
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from wsvis.errors import InputError
+from wsvis_platform.names import check_run_name
 from wsvis_platform.options import AblationOptions, SweepOptions
-from wsvis_platform.run_names import check_run_name
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from wsvis.maskconsist.instances import InstanceTensors, from_masks
+from wsvis.instances import InstanceTensors, from_masks
 
 HEIGHT, WIDTH = 6, 7
 GATE = {"box_iou_threshold": 0.5, "overlap": "box"}

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsvis.config import Config, FCamConfig
-from wsvis.config_checks import config_slice, flatten, with_overrides
 from wsvis.errors import InputError
+from wsvis.settings import config_slice, flatten, with_overrides
 
 
 def test_defaults_are_the_papers_values():

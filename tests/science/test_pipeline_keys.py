@@ -3,9 +3,9 @@
 import pytest
 
 from wsvis.config import Config
-from wsvis.config_checks import flatten, with_overrides
 from wsvis.pipeline import BY_NAME, STAGES
 from wsvis.seeds import stage_seed
+from wsvis.settings import flatten, with_overrides
 from wsvis.stage_keys import LATER, needed, settings_read, stage_keys, trained_networks
 from wsvis.types import Dataset
 

@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from wsvis.evaluation.rle_sums import sound_areas
 from wsvis.masks import encode_masks, rle_areas, run_lengths
+from wsvis.rle_sums import sound_areas
 
 
 def random_masks(seed, count, height, width):
@@ -66,7 +66,7 @@ def test_the_first_damaged_string_is_found(seed, victim, spot, text):
 
 
 def test_many_characters_are_handled_in_parts(monkeypatch):
-    monkeypatch.setattr("wsvis.evaluation.rle_sums._PART", 50)
+    monkeypatch.setattr("wsvis.rle_sums._PART", 50)
     masks = random_masks(3, 40, 9, 11)
     counts = [rle["counts"] for rle in encode_masks(masks)]
     assert sum(map(len, counts)) > 500

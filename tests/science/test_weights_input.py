@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
-from wsvis.cam.backbone_weights import load_backbone_weights
-from wsvis.cam.backbones import build_backbone
+from wsvis.backbones.networks import build_backbone
+from wsvis.backbones.weights import load_backbone_weights
 from wsvis.errors import MAX_LINE, InputError
 from wsvis.low_precision import widened
 from wsvis.payload import from_bytes

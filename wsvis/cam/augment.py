@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from wsvis.cam.normalise import normalise_frames
+from wsvis.backbones.normalise import normalise_frames
 
 
 @dataclass(frozen=True)

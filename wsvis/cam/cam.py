@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from wsvis.cam.backbones import Backbone
+from wsvis.backbones.imagenet_head import strongest_logit
+from wsvis.backbones.networks import Backbone
+from wsvis.backbones.normalise import normalise_frames
 from wsvis.cam.cam_grid import CAM_STRIDE, first_cell_centre, grid_centres, read_map_at
 from wsvis.cam.classifier import Classifier
-from wsvis.cam.imagenet_head import strongest_logit
-from wsvis.cam.normalise import normalise_frames
 
 EPSILON = 1e-5
 MAP_VALUES = 1 << 26

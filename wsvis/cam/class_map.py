@@ -18,11 +18,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from wsvis.config_checks import suggestion
-from wsvis.data.json_input import read_json
 from wsvis.data.label_table import read_label_table
 from wsvis.data.outside import refuse
 from wsvis.errors import InputError
+from wsvis.files.json_input import read_json
+from wsvis.settings import suggestion
 from wsvis.weights_files import SYNONYMS
 
 SHOWN = 4

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from wsvis.backbones.normalise import normalise_frames
 from wsvis.cam.classifier import Classifier
-from wsvis.cam.normalise import normalise_frames
 from wsvis.cam.training_batches import Frames
 
 

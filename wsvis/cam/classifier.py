@@ -14,9 +14,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wsvis.cam.backbone_weights import load_backbone_weights
-from wsvis.cam.backbones import Backbone, build_backbone
-from wsvis.cam.imagenet_head import ImagenetHead, strongest_logit
+from wsvis.backbones.imagenet_head import ImagenetHead, strongest_logit
+from wsvis.backbones.networks import Backbone, build_backbone
+from wsvis.backbones.weights import load_backbone_weights
 from wsvis.cam.pooling import average_pooling, log_sum_exp_pooling
 from wsvis.payload import Payload
 

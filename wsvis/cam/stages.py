@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from wsvis.backbones.imagenet_head import imagenet_head, input_conventions
 from wsvis.cam.cam import fold_batch_norm, multi_scale_cam
 from wsvis.cam.class_map import class_map
 from wsvis.cam.classification_ap import evaluate_classifier
@@ -16,7 +17,6 @@ from wsvis.cam.classifier import (
     classifier_from_payload,
     classifier_to_payload,
 )
-from wsvis.cam.imagenet_head import imagenet_head, input_conventions
 from wsvis.cam.train_classifier import classifier_steps, train_classifier
 from wsvis.config import ClassifierConfig, Config
 from wsvis.data.frame_sequence import FrameSequence, frame_labels

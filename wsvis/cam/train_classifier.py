@@ -19,9 +19,9 @@ from wsvis.cam.classifier import Classifier, multilabel_soft_margin_loss
 from wsvis.cam.frozen_features import frozen_stage_count
 from wsvis.cam.training_batches import Frames, TrainingBatches
 from wsvis.errors import InputError
+from wsvis.learning.length import bounded_steps
+from wsvis.learning.state import restore_training, training_state
 from wsvis.payload import Payload
-from wsvis.training_length import bounded_steps
-from wsvis.training_state import restore_training, training_state
 from wsvis.types import Report
 
 TRAINING = "classifier training"

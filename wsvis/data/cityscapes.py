@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from wsvis.data.indexed_png import read_indexed_png
 from wsvis.data.outside import OnProblem, listed_names, refuse, require_folder
 from wsvis.errors import InputError
+from wsvis.files.indexed_png import read_indexed_png
 from wsvis.masks import encode_masks
 from wsvis.types import Dataset, FrameFiles, Instance, Video
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsvis.data.regular_file import open_regular
+from wsvis.files.regular_file import open_regular
 
 _Bytes = io.BufferedReader | io.BytesIO
 MAX_TABLES = 256 << 20

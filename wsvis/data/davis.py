@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from wsvis.data.images import read_image
-from wsvis.data.indexed_png import read_indexed_png
 from wsvis.data.label_table import read_label_table, shown, whole_number
 from wsvis.data.outside import (
     OnProblem,
@@ -23,6 +22,7 @@ from wsvis.data.outside import (
     unique_ids,
 )
 from wsvis.errors import InputError
+from wsvis.files.indexed_png import read_indexed_png
 from wsvis.masks import encode_masks
 from wsvis.types import Dataset, FrameFiles, Instance, Rle, Video
 

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from wsvis.data.regular_file import open_regular
 from wsvis.errors import InputError
+from wsvis.files.regular_file import open_regular
 from wsvis.passing_faults import is_passing, passing_fault
 from wsvis.types import Dataset, FrameFiles, SyntheticSource, Video, VideoFile
 

@@ -19,8 +19,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from wsvis.data.container_frames import listed_frames
-from wsvis.data.regular_file import open_regular, read_regular
 from wsvis.errors import InputError
+from wsvis.files.regular_file import open_regular, read_regular
 
 MAX_FRAME_PIXELS = 1 << 26
 """8192 x 8192: a file of 100 KB may claim a picture that fills the memory."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import csv
 import re
 
-from wsvis.data.json_input import decoded_text
 from wsvis.data.outside import OnProblem
-from wsvis.data.regular_file import read_regular
 from wsvis.errors import InputError, shown_value
+from wsvis.files.json_input import decoded_text
+from wsvis.files.regular_file import read_regular
 
 MAX_BYTES = 256 << 20
 MAX_DIGITS = 15

@@ -12,9 +12,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from wsvis.data.atomic import write_text
-from wsvis.data.json_input import read_json
 from wsvis.errors import InputError
+from wsvis.files.atomic import write_text
+from wsvis.files.json_input import read_json
 from wsvis.types import Dataset
 
 SPLIT_VERSION = 1

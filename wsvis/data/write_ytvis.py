@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from wsvis.data.atomic import new_folder, write_text
 from wsvis.data.frames import iterate_frames
 from wsvis.errors import InputError
+from wsvis.files.atomic import new_folder, write_text
 from wsvis.masks import rle_areas
 from wsvis.types import Dataset, FrameFiles, FrameInstances, Instance, Video
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wsvis.data.json_input import field_of, is_unicode, read_json
 from wsvis.data.outside import (
     OnProblem,
     inside_folder,
@@ -24,6 +23,7 @@ from wsvis.data.outside import (
     unique_ids,
 )
 from wsvis.errors import InputError, shown_value
+from wsvis.files.json_input import field_of, is_unicode, read_json
 from wsvis.masks import MAX_PIXELS, checked_rle, rle_areas, rles_are_sound
 from wsvis.types import Dataset, FrameFiles, Instance, Rle, Video
 

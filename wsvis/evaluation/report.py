@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from wsvis.data.atomic import write_text
 from wsvis.evaluation.greedy_matching import COCO_THRESHOLDS
 from wsvis.evaluation.precision_recall import mean_over_classes
 from wsvis.evaluation.video_ap import AREA_RANGES, TRACK_LIMITS, VideoAp
+from wsvis.files.atomic import write_text
 
 _AT50, _AT75 = COCO_THRESHOLDS.index(0.5), COCO_THRESHOLDS.index(0.75)
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from pycocotools import mask as coco_mask
 
 from wsvis.errors import InputError
-from wsvis.evaluation.rle_sums import checked_areas
+from wsvis.rle_sums import checked_areas
 from wsvis.types import Rle, Track, Video
 
 

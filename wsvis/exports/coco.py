@@ -9,8 +9,8 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
-from wsvis.data.atomic import write_text
 from wsvis.exports.tracked_video import Categories, TrackedVideo
+from wsvis.files.atomic import write_text
 from wsvis.masks import rle_areas
 
 

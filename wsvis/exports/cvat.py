@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from wsvis.data.atomic import write_bytes
 from wsvis.exports.tracked_video import Categories, TrackedVideo
+from wsvis.files.atomic import write_bytes
 from wsvis.masks import decode_masks
 from wsvis.types import Rle, Track
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from wsvis.evaluation.json_elements import reread
-from wsvis.evaluation.vis_results import open_results
-from wsvis.evaluation.vis_truth import open_truth
 from wsvis.exports.tracked_video import Categories, TrackedVideo
+from wsvis.formats.json_elements import reread
+from wsvis.formats.vis_results import open_results
+from wsvis.formats.vis_truth import open_truth
 from wsvis.masks import rle_areas
 from wsvis.types import Track
 

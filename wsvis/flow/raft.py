@@ -16,8 +16,8 @@ from torch.nn import functional
 from torchvision.models import WeightsEnum
 from torchvision.models import optical_flow as raft_models
 
-from wsvis.config_checks import suggestion
 from wsvis.errors import InputError
+from wsvis.settings import suggestion
 from wsvis.weights_files import names_a_file
 from wsvis.weights_input import fill_network, read_tensors
 

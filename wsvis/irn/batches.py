@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
-from wsvis.cam.normalise import MEAN_STD
+from wsvis.backbones.normalise import MEAN_STD
 from wsvis.irn.network import GRID
 from wsvis.irn.placement import Placement, canvas_size, draw_placement, overlap
 
@@ -147,7 +147,7 @@ class IrnBatches:
         canvas: rows and columns the network reads; 0 = those of the largest frame of the batch.
         scales: range of the random resize; (1, 1) = none.
         mirror: mirror half of the frames.
-        normalisation: see :func:`wsvis.cam.normalise.normalise_frames`.
+        normalisation: see :func:`wsvis.backbones.normalise.normalise_frames`.
         worker: number of this worker.
         workers: how many there are.
     """

@@ -12,11 +12,11 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from wsvis.cam.backbones import build_backbone
+from wsvis.backbones.networks import build_backbone
 from wsvis.errors import InputError
 from wsvis.irn.network import Irn
+from wsvis.learning.state import array_of, restore_training, tensors_of, training_state
 from wsvis.payload import Payload
-from wsvis.training_state import array_of, restore_training, tensors_of, training_state
 from wsvis.weights_input import size_of_network
 
 MODEL, TRAINING = "irn", "irn training"
@@ -55,7 +55,7 @@ def irn_from_payload(payload: Payload, source: str = "flowIRN") -> Irn:
 def irn_training_state(
     model: Irn, optimiser: Optimizer, step: int, training: str, losses: Iterable[float] = ()
 ) -> Payload:
-    """See :func:`wsvis.training_state.training_state`; ``training`` tells its settings.
+    """See :func:`wsvis.learning.state.training_state`; ``training`` tells its settings.
 
     A frozen backbone is left out: it comes with the model that training starts from.
     """
@@ -64,7 +64,7 @@ def irn_training_state(
 
 
 def restore_irn_training(payload: Payload, model: Irn, optimiser: Optimizer, training: str) -> int:
-    """See :func:`wsvis.training_state.restore_training`."""
+    """See :func:`wsvis.learning.state.restore_training`."""
     about = {**_identity(model), "training": training}
     return restore_training(payload, TRAINING, model, _learned(model), optimiser, about)
 

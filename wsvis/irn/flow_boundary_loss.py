@@ -57,8 +57,8 @@ def flow_boundary_loss(
 
     As alpha lies in [0, 1] a pair's loss is lambda + (difference - lambda) alpha: lambda is the
     difference above which a pair is pushed apart and below which it is pulled together, in the unit
-    of the flow gradient. A boundary pays off as a whole only where a sharp flow step exceeds 7 to 8
-    pixels with lambda 2 (tests/science/test_irn_flow_boundary_loss.py), because many pairs that a
+    of the flow gradient. A boundary pays off as a whole only where a sharp flow step exceeds 7 to
+    8 pixels with lambda 2 (tests/science/irn/test_irn_flow_boundary_loss.py): many pairs that a
     boundary cuts have both ends where the gradient is zero.
 
     The paper is silent on the normalisation: the mean over valid pairs (of the whole batch, taken

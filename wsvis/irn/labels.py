@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int, UInt8
 
 from wsvis.cam.ir_labels import combine_labels
-from wsvis.irn.crf import dense_crf
+from wsvis.refinement.crf import dense_crf
 
 
 def refined_ir_labels(
@@ -36,7 +36,7 @@ def refined_ir_labels(
         background: the same at the background threshold.
         class_ids: classes of each frame, 0..253; a label map holds 0 and class + 1 of these.
         device: where to run the CRF.
-        crf: parameters of :func:`wsvis.irn.crf.dense_crf`.
+        crf: parameters of :func:`wsvis.refinement.crf.dense_crf`.
 
     Returns:
         0 background, c + 1 class, 255 unsure.

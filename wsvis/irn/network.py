@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wsvis.cam.backbones import Backbone
+from wsvis.backbones.networks import Backbone
 
 GRID = 4
 """Pixels per cell of the boundary and displacement maps."""

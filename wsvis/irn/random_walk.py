@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from wsvis.irn.affinity import affinity
 from wsvis.irn.paths import pair_offsets
-from wsvis.irn.stencil import Stencil, frames_at_once, link_degrees
+from wsvis.stencil import Stencil, frames_at_once, link_degrees
 
 _OFFSET = 1e-20
 """Added to the seeds and taken away again: the walk leaves a constant as it is, and with it far-off

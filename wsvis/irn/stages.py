@@ -25,12 +25,12 @@ from wsvis.irn.network import Irn
 from wsvis.irn.predict import pseudo_labels as labels_of_frames
 from wsvis.irn.tap_memory import TapMemory
 from wsvis.irn.train import TAP_BYTES, set_mean_displacement, train_irn
+from wsvis.learning.length import bounded_steps
+from wsvis.learning.workers import ALONE, Group
 from wsvis.payload import Payload, instances_to_payload
 from wsvis.seeds import stage_seed
 from wsvis.stage import Inputs, Process
-from wsvis.training_length import bounded_steps
 from wsvis.types import Dataset, Report, Video
-from wsvis.workers import ALONE, Group
 
 Stream = Callable[[int], Iterator[IrnBatch]]
 """Step -> batches from that step on."""

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from wsvis.flow.warp import warp_masks
-from wsvis.maskconsist.instances import InstanceTensors, from_masks
+from wsvis.instances import InstanceTensors, from_masks
 from wsvis.maskconsist.inter_frame import Matching
 from wsvis.maskconsist.intra_frame import Overlap, same_class_overlap
 

@@ -16,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from wsvis.flow.warp import warp_masks
-from wsvis.maskconsist.instances import InstanceTensors, pairwise_iou
+from wsvis.instances import InstanceTensors, pairwise_iou
 
 MATCHED_PIXELS = 10_000
 """Masks of two frames are compared on a grid of at most about this many pixels."""

@@ -12,12 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from wsvis.maskconsist.instances import (
-    InstanceTensors,
-    concatenate,
-    from_masks,
-    pairwise_iou,
-)
+from wsvis.instances import InstanceTensors, concatenate, from_masks, pairwise_iou
 
 Overlap = Literal["box", "mask"]
 

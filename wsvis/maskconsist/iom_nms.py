@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from wsvis.maskconsist.instances import InstanceTensors, pairwise_iom
+from wsvis.instances import InstanceTensors, pairwise_iom
 
 
 def iom_nms(

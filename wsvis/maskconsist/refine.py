@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from wsvis.instances import InstanceTensors, concatenate
 from wsvis.maskconsist.assignment import supported, temporally_consistent_labels
-from wsvis.maskconsist.instances import InstanceTensors, concatenate
 from wsvis.maskconsist.inter_frame import inter_frame_matching
 from wsvis.maskconsist.intra_frame import Overlap, intra_frame_matching
 from wsvis.maskconsist.iom_nms import iom_nms

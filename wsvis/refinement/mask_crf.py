@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Bool, UInt8
 
 from wsvis.chosen_instances import subset
-from wsvis.irn.crf import dense_crf
 from wsvis.masks import decode_masks, encode_masks
+from wsvis.refinement.crf import dense_crf
 from wsvis.types import FrameInstances
 
 MOST = 254
@@ -54,7 +54,7 @@ def refine_masks(
         instances: of each frame; of more than 254 the best.
         min_area: share of the frame's pixels, 0..1.
         device: where to run the CRF.
-        crf: parameters of :func:`wsvis.irn.crf.dense_crf`.
+        crf: parameters of :func:`wsvis.refinement.crf.dense_crf`.
     """
     if len(frames) != len(instances):
         raise ValueError(f"{len(frames)} frames, {len(instances)} lists of instances")

@@ -35,7 +35,7 @@ def refined(config: Config, wholes: Mapping[str, Payload], *, labels: str) -> Pr
 
 
 def crf_kernels(crf: CrfConfig, side: int, long_side: int) -> dict[str, float]:
-    """Parameters of :func:`wsvis.irn.crf.dense_crf` for frames of a size.
+    """Parameters of :func:`wsvis.refinement.crf.dense_crf` for frames of a size.
 
     Args:
         crf: sigmas and stride in pixels.

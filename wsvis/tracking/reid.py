@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch.nn import functional
 
-from wsvis.cam.backbones import Backbone
-from wsvis.cam.normalise import normalise_frames
+from wsvis.backbones.networks import Backbone
+from wsvis.backbones.normalise import normalise_frames
 from wsvis.tracking.boxes import boxes_of
 from wsvis.types import FrameInstances
 

@@ -1,0 +1,1 @@
+"""Ray: starting, joining, watching, and what a machine has."""

@@ -1,0 +1,1 @@
+"""What each ``wsvis`` command does, one file each."""

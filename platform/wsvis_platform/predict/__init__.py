@@ -1,0 +1,1 @@
+"""``wsvis predict``: a trained detector on more videos."""

@@ -1,0 +1,50 @@
+"""Loss curves of the networks behind a measurement, as series for MLflow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from wsvis.pipeline import TRAINED
+from wsvis_platform.results import Measurement
+from wsvis_platform.store.store import Store
+
+MOST_POINTS = 200
+"""Per curve: what a plot can show, and what a database takes in a moment."""
+
+
+def training_curves(store: Store, found: Measurement) -> list[tuple[int, dict[str, float]]]:
+    """(step, values) of every network trained for a setting, seed by seed.
+
+    A value is called ``<network>/<what>.seed<n>``, for instance ``detector/loss.seed0``.
+    """
+    series: list[tuple[int, dict[str, float]]] = []
+    for seed, keys in zip(found.seeds, found.keys, strict=True):
+        for stage in sorted(TRAINED & keys.keys()):
+            if store.manifest(stage, keys[stage]) is None:
+                continue
+            curve = store.read(stage, keys[stage]).data.get("curve", [])
+            for row in thinned(curve, MOST_POINTS):
+                numbers = {
+                    f"{stage}/{name}.seed{seed}": value
+                    for name, value in row.items()
+                    if name not in ("step", "steps") and math.isfinite(value)
+                }
+                series.append((int(row["step"]), numbers))
+    return series
+
+
+def thinned(curve: Sequence[Mapping[str, float]], most: int) -> list[dict[str, float]]:
+    """At most ``most`` rows: means of neighbours, at the last step of each group."""
+    every = max(math.ceil(len(curve) / most), 1)
+    groups = [curve[i : i + every] for i in range(0, len(curve), every)]
+    return [
+        {
+            name: float(group[-1][name])
+            if name == "step"
+            else sum(float(row[name]) for row in group if name in row)
+            / sum(name in row for row in group)
+            for name in group[-1]
+        }
+        for group in groups
+    ]

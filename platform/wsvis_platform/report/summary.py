@@ -1,0 +1,120 @@
+"""What a sweep ends with: which row is best, summary.json, figures, detectors."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wsvis.evaluation.report import json_ready
+from wsvis.files.atomic import new_file, write_bytes, write_text
+from wsvis.payload import to_bytes
+from wsvis.pipeline import DETECTORS
+from wsvis.stage_keys import needed
+from wsvis.types import Dataset
+from wsvis_platform.names import row_file_name
+from wsvis_platform.record.provenance import git_state
+from wsvis_platform.report.figures import objective_figure
+from wsvis_platform.report.importance_figure import importance_figure
+from wsvis_platform.results import Measurement, Trial
+from wsvis_platform.store.store import Store
+
+Row = tuple[str, str, Measurement, Measurement | None]
+"""Name, quality stage, measurement on the training clips and on held-out clips."""
+
+BEST = "best of the sweep"
+"""Name of the winner's row; the trial itself is its run."""
+
+
+def best_row(rows: Sequence[Row], metric: str) -> Row:
+    """The winner of the sweep, or the best of the rows that learn from no annotated mask."""
+    winner = next((row for row in rows if row[0] == BEST), None)
+    return winner or max(methods(rows), key=lambda row: row[2].rank(metric))
+
+
+def methods(rows: Sequence[Row]) -> Sequence[Row]:
+    """The rows that learn from no annotated mask, unless all do: an upper bound is never best."""
+    weak = [
+        row
+        for row in rows
+        if not any(stage.sees_truth and stage.per_video for stage in needed([row[1]]))
+    ]
+    return weak or rows
+
+
+def best_numbers(row: Row) -> dict[str, float]:
+    """The best row's numbers as a sweep's own: ``best/ap50``, ``best_held_out/ap50``."""
+    numbers = {f"best/{name}": value for name, value in row[2].summary().items()}
+    if row[3] is not None:
+        numbers |= {f"best_held_out/{name}": value for name, value in row[3].summary().items()}
+    return {name: value for name, value in numbers.items() if math.isfinite(value)}
+
+
+def write_summary(
+    file: Path, rows: Sequence[Row], metric: str, dataset: Dataset, seeds: Sequence[int]
+) -> None:
+    """summary.json: all rows with what they were measured on and by which code."""
+    plain = {
+        "schema": 1,
+        "objective": metric,
+        "data": dataset.name,
+        "data_fingerprint": dataset.fingerprint,
+        "seeds": list(seeds),
+        **git_state(),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "rows": [_plain(row) for row in rows],
+    }
+    write_text(file, json.dumps(json_ready(plain), indent=1, allow_nan=False) + "\n")
+
+
+def write_figures(
+    folder: Path, trials: Sequence[Trial], axes: tuple[str, str], metric: str, seed: int
+) -> list[Path]:
+    """objective.png and importance.png, where a trial was measured."""
+    table: list[Mapping[str, Any]] = [
+        {**t.measurement.overrides, **t.measurement.summary(), "pruned": t.pruned}
+        for t in trials
+        if t.measurement
+    ]
+    if not table:
+        return []
+    # a pruned trial's mean is over fewer seeds: it is drawn, and weighs nothing
+    whole = [row for row in table if not row["pruned"]]
+    files = [folder / "objective.png", folder / "importance.png"]
+    figures = objective_figure(table, axes, metric), importance_figure(whole, metric, seed)
+    for file, figure in zip(files, figures, strict=True):
+        with new_file(file) as written:
+            figure.savefig(written, dpi=110)
+    return files
+
+
+def write_detector(folder: Path, row: Row, store: Store) -> Path | None:
+    """The detector that a row trained with its first seed, for ``wsvis predict --checkpoint``."""
+    name, target, scored, _ = row
+    # the last one: of self-training the second, which learnt from what the first one found
+    trained = [stage.name for stage in needed([target]) if stage.name in DETECTORS]
+    if not trained:
+        return None
+    payload = store.read(trained[-1], scored.keys[0][trained[-1]])
+    file = folder / "detectors" / f"{row_file_name(name)}_seed{scored.seeds[0]}.safetensors"
+    file.parent.mkdir(exist_ok=True)
+    write_bytes(file, to_bytes(payload))
+    return file
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    name, target, scored, other = row
+    return {
+        "name": name,
+        "quality_stage": target,
+        "settings": scored.overrides,
+        "seeds": list(scored.seeds),
+        "per_seed": scored.per_seed,
+        "held_out_per_seed": other.per_seed if other else None,
+        "store_keys": scored.keys,
+        "coverage": scored.coverage,
+    }

@@ -1,0 +1,144 @@
+"""What a sweep leaves behind: tables for people, files for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from wsvis.files.atomic import write_text
+from wsvis_platform.results import METRICS, Measurement, Trial
+
+SHORT = {
+    "fcam.amplification": "A",
+    "fcam.percentile": "T",
+    "ir_labels.foreground_threshold": "threshold",
+    "fcam.compensation": "camera",
+    "flow_boundary.regularization": "lambda",
+    "flow_boundary.weight": "f-Bound",
+    "flow_boundary.gradient": "F'",
+}
+"""Column heads for settings; others keep their dotted name."""
+
+
+def setting_text(overrides: Mapping[str, Any]) -> str:
+    """Settings as people read them: ``A 2.0, T 0.80, threshold 0.30, camera median``."""
+    parts = []
+    for name, value in overrides.items():
+        shown = f"{value:.2f}" if isinstance(value, float) else str(value)
+        parts.append(f"{SHORT.get(name, name)} {shown}")
+    return ", ".join(parts) or "-"
+
+
+def score_text(measurement: Measurement | None, metric: str) -> str:
+    """Mean ± standard deviation in points (0..100), or n/a."""
+    if measurement is None or math.isnan(measurement.mean(metric)):
+        return "n/a"
+    mean, std = 100 * measurement.mean(metric), 100 * measurement.std(metric)
+    return f"{mean:.1f}" if math.isnan(std) else f"{mean:.1f} ± {std:.1f}"
+
+
+def result_table(
+    title: str, rows: Sequence[tuple[str, Measurement | None, Measurement | None]], held_out: bool
+) -> Table:
+    """Methods against metrics; the last columns are clips that chose no setting."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("method")
+    table.add_column("setting")
+    for metric in METRICS:
+        table.add_column(metric_head(metric), justify="right")
+    if held_out:
+        for metric in METRICS:
+            table.add_column(f"held-out {metric_head(metric)}", justify="right")
+    for name, measurement, other in rows:
+        cells = [name, setting_text(measurement.overrides) if measurement else "-"]
+        cells += [score_text(measurement, metric) for metric in METRICS]
+        if held_out:
+            cells += [score_text(other, metric) for metric in METRICS]
+        table.add_row(*cells)
+    return table
+
+
+def trial_table(trials: Sequence[Trial], metric: str, shown: int = 8) -> Table:
+    """The best trials, best first, and how many failed."""
+
+    def rank(trial: Trial) -> float:
+        value = trial.objective(metric)
+        return math.inf if math.isnan(value) else -value
+
+    order = sorted(trials, key=rank)
+    pruned = sum(trial.pruned for trial in trials)
+    failed = sum(math.isnan(trial.objective(metric)) for trial in trials) - pruned
+    note = (f", {pruned} pruned" if pruned else "") + (f", {failed} failed" if failed else "")
+    table = Table(title=f"Best of {len(trials)} trials{note}", title_justify="left")
+    table.add_column("trial")
+    table.add_column("setting")
+    for name in METRICS:
+        table.add_column(metric_head(name), justify="right")
+    table.add_column("computed")
+    for trial in order[:shown]:
+        found = trial.measurement
+        if found is None or trial.pruned:
+            continue
+        scores = [score_text(found, name) for name in METRICS]
+        table.add_row(trial.label, setting_text(found.overrides), *scores, _stages(found.computed))
+    return table
+
+
+def write_trials(path: Path, trials: Sequence[Trial]) -> None:
+    """One CSV row per trial: settings, metrics with mean and std, status, seconds."""
+    names = sorted({name for trial in trials for name in trial.overrides})
+    scores = [f"{metric}{kind}" for metric in METRICS for kind in ("", "_std")]
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow(["trial", "status", *names, *scores, "seeds", "seconds", "error"])
+    for trial in trials:
+        found = trial.measurement
+        summary = found.summary() if found else {}
+        rows.writerow(
+            [
+                trial.label,
+                "pruned" if trial.pruned else "done" if found else "failed",
+                *[_four_digits(trial.overrides.get(name, "")) for name in names],
+                *[_four_digits(summary.get(name, "")) for name in scores],
+                len(found.seeds) if found else 0,
+                round(trial.seconds, 2),
+                trial.error,
+            ]
+        )
+    write_text(path, text.getvalue())
+
+
+def markdown_results(
+    rows: Sequence[tuple[str, Measurement | None, Measurement | None]], held_out: bool
+) -> str:
+    """The result table as Markdown."""
+    heads = ["method", "setting", *map(metric_head, METRICS)]
+    if held_out:
+        heads += [f"held-out {metric_head(metric)}" for metric in METRICS]
+    lines = [heads, ["---"] * 2 + ["---:"] * (len(heads) - 2)]
+    for name, measurement, other in rows:
+        cells = [name, setting_text(measurement.overrides) if measurement else "-"]
+        cells += [score_text(measurement, metric) for metric in METRICS]
+        if held_out:
+            cells += [score_text(other, metric) for metric in METRICS]
+        lines.append(cells)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def _four_digits(value: Any) -> Any:
+    return f"{value:.4f}" if isinstance(value, float) else value
+
+
+def metric_head(metric: str) -> str:
+    """How a column of a metric is headed."""
+    return {"ap50": "AP50", "ap25": "AP25", "miou": "mIoU"}[metric]
+
+
+def _stages(names: Sequence[str]) -> str:
+    return ", ".join(name for name in names if not name.endswith("quality")) or "nothing"

@@ -1,0 +1,1 @@
+"""``wsvis run``: from a folder of videos to masks, tracks and films."""

@@ -1,0 +1,1 @@
+"""Stored results: keys, quarantine, workers that compute what is missing."""

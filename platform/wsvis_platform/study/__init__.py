@@ -1,0 +1,1 @@
+"""Sweeps and ablations: settings, seeds, trials, and what they scored."""

@@ -1,0 +1,239 @@
+"""One sweep from start to finish: prepare, baselines, trials, held-out clips, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from wsvis.config import Config
+from wsvis.errors import InputError
+from wsvis.files.atomic import write_text
+from wsvis.settings import flatten, with_overrides
+from wsvis.stage_keys import needed, trained_networks
+from wsvis.types import Dataset
+from wsvis_platform.cluster.gpus import with_gpus
+from wsvis_platform.config_files import write_config
+from wsvis_platform.console import shown_path
+from wsvis_platform.options import SweepOptions
+from wsvis_platform.record.label_files import write_labels
+from wsvis_platform.report.summary import BEST
+from wsvis_platform.report.sweep_tables import (
+    markdown_results,
+    result_table,
+    score_text,
+    setting_text,
+    trial_table,
+    write_trials,
+)
+from wsvis_platform.results import Measurement, Trial
+from wsvis_platform.store.store import Store
+from wsvis_platform.study.baselines import Baseline, best_baselines, measure_all
+from wsvis_platform.study.session import open_run
+from wsvis_platform.study.sides import classifier_line
+from wsvis_platform.study.trials import best_of, run_trials
+
+
+def sweep_and_report(
+    name: str,
+    config: Config,
+    options: SweepOptions,
+    *,
+    preset: str,
+    space: Mapping[str, Any],
+    first: Sequence[Mapping[str, Any]],
+    fixed: Mapping[str, Mapping[str, Any]],
+    baselines: Sequence[Baseline],
+    prepare: Sequence[str],
+    axes: tuple[str, str],
+) -> None:
+    """Run a sweep and leave its tables, files, pictures and MLflow runs.
+
+    Args:
+        name: what the sweep is called.
+        config: settings that the sweep varies.
+        options: how to run it.
+        preset: the preset's name, for the record.
+        space: dotted name -> Tune domain.
+        first: settings to try before the sampler proposes any.
+        fixed: named settings that always get a row of the result table.
+        baselines: simpler methods, each at its own best setting.
+        prepare: stages no trial changes, computed up front over the whole cluster.
+        axes: the two settings the objective is plotted over.
+    """
+    started = time.monotonic()
+    metric, target = options.metric, options.target
+    beside = [baseline.target for baseline in baselines]
+    with open_run("sweeps", name, config, options, preset, [target], beside) as run:
+        options = with_gpus(options, run.gpus)
+        screen, dataset, held_out, store = run.screen, run.dataset, run.held_out, run.store
+        folder, record, prepare_on = run.folder, run.record, run.prepare
+        prepare_on(_seeded(config, options), dataset, prepare, None)
+
+        with screen.bar("baselines") as bar:
+            best = best_baselines(
+                config,
+                baselines,
+                options.seeds,
+                dataset,
+                store,
+                metric,
+                gpus=options.gpus_per_worker,
+                progress=bar.update,
+            )
+        for each, found in best.items():
+            screen.line(f"{each}: {_scores(found, metric)} at {setting_text(found.overrides)}")
+
+        trials: list[Trial] = []
+        with screen.bar("trials", options.num_samples) as bar:
+
+            def hear(trial: Trial) -> None:
+                record.trial(trial)
+                bar.update(bar.done + 1, options.num_samples)
+                screen.line(_trial_line(trial, bar.done, options.num_samples, metric))
+
+            trials = run_trials(
+                config,
+                space,
+                dataset,
+                store,
+                options,
+                folder=folder,
+                first=first,
+                hear=hear,
+            )
+        write_trials(folder / "trials.csv", trials)
+        _require_success(trials, metric, folder)
+
+        rows = _rows(config, options, fixed, baselines, best, trials, target, dataset, store)
+        others: list[Measurement | None] = [None] * len(rows)
+        if held_out is not None:
+            there = _prepared_held_out(config, [where for _, where, _ in rows], prepare, dataset)
+            prepare_on(_seeded(config, options), held_out, (*there, "classifier_quality"), dataset)
+            screen.line(classifier_line(config, options, held_out, dataset, store))
+            with screen.bar("held-out clips") as bar:
+                measured = measure_all(
+                    config,
+                    [((where,), found.overrides) for _, where, found in rows],
+                    options.seeds,
+                    held_out,
+                    store,
+                    trained_on=dataset,
+                    gpus=options.gpus_per_worker,
+                    progress=bar.update,
+                )
+            others = list(measured)
+
+        winner = _best_measurement(trials, metric)
+        chosen = with_overrides(config, winner.overrides) if winner else config
+        best_file = folder / "best_config.json"
+        write_config(best_file, chosen)
+        files = [best_file, folder / "trials.csv"]
+        if winner and target == "pseudo_label_quality":
+            files += write_labels(folder, "best", winner, dataset, store)
+        table = [(*row, other) for row, other in zip(rows, others, strict=True)]
+        shown = [(row, found, other) for row, _, found, other in table]
+        markdown = markdown_results(shown, held_out is not None)
+        files.append(folder / "table.md")
+        write_text(files[-1], markdown)
+        record.results(table, trials, metric, axes, markdown, files)
+        screen.show(trial_table(trials, metric))
+        screen.show(
+            result_table(
+                f"{dataset.name}, {len(options.seeds)} seeds, mean ± std; best by {metric}",
+                shown,
+                held_out is not None,
+            )
+        )
+        if winner:
+            screen.line(f"best: {setting_text(winner.overrides)}")
+        screen.line(
+            f"best configuration: {shown_path(best_file)}  (give it back with --config-file)"
+        )
+        screen.line(f"tables and pictures: {shown_path(folder)}")
+        screen.line(f"browse: {record.browse()}")
+        screen.line(f"took {time.monotonic() - started:.0f} s")
+
+
+def _require_success(trials: Sequence[Trial], metric: str, folder: Path) -> None:
+    """End a sweep none of whose trials was measured to the end: there is no best among them."""
+    if trials and best_of(trials, metric) is None:
+        reason = next(trial.error for trial in trials if trial.error)
+        raise InputError(
+            f"none of {len(trials)} trials succeeded, so there is no best configuration; the first "
+            f"failed with: {reason[:300]} (all settings and reasons: "
+            f"{shown_path(folder / 'trials.csv')})"
+        )
+
+
+def _prepared_held_out(
+    config: Config, targets: Sequence[str], prepare: Sequence[str], trained_on: Dataset
+) -> list[str]:
+    """What there is to prepare for measuring on other videos: they need no training's labels."""
+    wanted = {s.name for s in needed(targets, trained_networks(config, targets, trained_on))}
+    return [name for name in prepare if name in wanted]
+
+
+def _seeded(config: Config, options: SweepOptions) -> list[Config]:
+    return [replace(config, seed=seed) for seed in options.seeds]
+
+
+def _best_measurement(trials: Sequence[Trial], metric: str) -> Measurement | None:
+    best = best_of(trials, metric)
+    return best.measurement if best else None
+
+
+def _rows(
+    config: Config,
+    options: SweepOptions,
+    fixed: Mapping[str, Mapping[str, Any]],
+    baselines: Sequence[Baseline],
+    best: Mapping[str, Measurement],
+    trials: Sequence[Trial],
+    target: str,
+    dataset: Dataset,
+    store: Store,
+) -> list[tuple[str, str, Measurement]]:
+    """Name, quality stage and measurement of each row of the result table."""
+    where = {each.name: each.target for each in baselines}
+    rows = [(name, where[name], found) for name, found in best.items()]
+    settings = dict(fixed)
+    winner = _best_measurement(trials, options.metric)
+    if winner is None:
+        settings["the configuration given"] = {
+            name: flatten(config)[name] for name in next(iter(fixed.values()), {})
+        }
+    measured = measure_all(
+        config,
+        [((target,), o) for o in settings.values()],
+        options.seeds,
+        dataset,
+        store,
+        gpus=options.gpus_per_worker,
+    )
+    rows += [(name, target, found) for name, found in zip(settings, measured, strict=True)]
+    if winner is not None:
+        rows.append((BEST, target, winner))
+    return rows
+
+
+def _scores(found: Measurement, metric: str) -> str:
+    return f"{metric} {score_text(found, metric)}"
+
+
+def _trial_line(trial: Trial, done: int, total: int, metric: str) -> str:
+    if trial.measurement is None:
+        return (
+            f"trial {done}/{total} ({trial.label}) failed: {trial.error}  "
+            f"{setting_text(trial.overrides)}"
+        )
+    found = trial.measurement
+    what = f" pruned after seed {found.seeds[-1]}," if trial.pruned else ""
+    return (
+        f"trial {done}/{total} ({trial.label}){what} {_scores(found, metric)}  "
+        f"{setting_text(found.overrides)}"
+        f"  [reused {', '.join(found.reused) or 'nothing'}; "
+        f"computed {', '.join(found.computed) or 'nothing'}; {trial.seconds:.1f} s]"
+    )

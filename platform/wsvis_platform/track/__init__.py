@@ -1,0 +1,1 @@
+"""``wsvis track``: its inputs and pictures."""

@@ -1,0 +1,1 @@
+"""Training over several workers by Ray Train."""

@@ -1,0 +1,66 @@
+"""Data-parallel training over two processes equals training in one."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from science.systems.test_detectors_batches import marked
+from science.two_processes import run_two_processes, sum_over_workers
+from wsvis.maskconsist.refine import refine
+from wsvis.systems.batches import PairBatches, PairSample
+from wsvis.systems.mask_rcnn.build import build_detector
+from wsvis.systems.train import COUNTS, train_detector
+from wsvis.types import FrameInstances
+
+
+def some_without_labels():
+    """Six pairs; the last two have no label in either frame and give no loss."""
+    none = FrameInstances(np.zeros(0, np.int64), np.zeros(0, np.float32), ())
+    whole = marked(6)
+    return whole[:4] + [PairSample(pair.frames, (none, none), pair.flow) for pair in whole[4:]]
+
+
+def train(worker, workers, folder):
+    torch.set_num_threads(1)
+    model = build_detector(5, backbone="small", weights="standin", frozen_stages=1)
+    network = DistributedDataParallel(model) if workers > 1 else None
+    total = sum_over_workers if workers > 1 else lambda values: values
+    curve = []
+    train_detector(
+        model,
+        PairBatches(some_without_labels(), pairs=4, seed=1, worker=worker, workers=workers),
+        3,
+        refine=refine,
+        optimiser="sgd",
+        learning_rate=1e-2,
+        clip_norm=5.0,
+        report=curve.append,
+        report_every=1,
+        network=network,
+        workers=workers,
+        sum_over_workers=total,
+    )
+    last = float(sum(p.detach().double().abs().sum() for p in model.parameters()))
+    result = {
+        "loss": [row["loss"] for row in curve],
+        "counts": [[row[name] for name in COUNTS] for row in curve],
+        "weights": last,
+    }
+    (folder / f"{workers}-{worker}.json").write_text(json.dumps(result))
+
+
+@pytest.mark.slow
+def test_two_workers_agree_with_one(tmp_path):
+    train(0, 1, tmp_path)
+    run_two_processes(train, tmp_path)
+    alone, first, second = (
+        json.loads((tmp_path / name).read_text()) for name in ("1-0.json", "2-0.json", "2-1.json")
+    )
+    assert first == second
+    assert first["loss"] == pytest.approx(alone["loss"], rel=1e-4)
+    assert min(labels for labels, _, _ in alone["counts"]) < 1  # a pair without labels took part
+    assert first["counts"] == alone["counts"]
+    assert first["weights"] == pytest.approx(alone["weights"], rel=1e-6)

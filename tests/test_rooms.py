@@ -1,0 +1,76 @@
+"""The house: rooms without circles, of a size that one can overlook, files of one subject."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from graphlib import TopologicalSorter
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {"wsvis": ROOT / "wsvis", "wsvis_platform": ROOT / "platform" / "wsvis_platform"}
+MOST_FILES = {"data": 27}
+"""Files in a room; 20 elsewhere."""
+
+
+def room_of(module: str) -> str:
+    """``wsvis.cam.fcam`` lies in the room ``wsvis.cam``; what lies in none joins them all."""
+    parts = module.split(".")
+    if len(parts) < 3 and not (PACKAGES[parts[0]].joinpath(*parts[1:])).is_dir():
+        return ""
+    return ".".join(parts[:2])
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of ours a file imports anywhere in it, and those it names for a later import."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.split(".")[0] in PACKAGES and "." in name}
+
+
+def rooms(package: str) -> dict[str, set[str]]:
+    """Room -> the other rooms of the package its files import from."""
+    reads: dict[str, set[str]] = defaultdict(set)
+    for path in PACKAGES[package].rglob("*.py"):
+        parts = path.relative_to(PACKAGES[package]).with_suffix("").parts
+        room = room_of(".".join((package, *parts)))
+        targets = {room_of(name) for name in imported(path) if name.startswith(f"{package}.")}
+        reads[room] |= {target for target in targets if target.count(".") == 1} - {room}
+    reads.pop("", None)
+    return reads
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_two_rooms_import_each_other_even_by_way_of_others(package):
+    reads = rooms(package)
+    assert len(reads) > 8
+    order = list(TopologicalSorter(reads).static_order())  # raises on a circle
+    assert set(reads) <= set(order)
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_room_can_be_overlooked(package):
+    folders = [path for path in PACKAGES[package].iterdir() if path.is_dir()]
+    counts = {
+        folder.name: len([p for p in folder.glob("*.py") if p.stem != "__init__"])
+        for folder in folders
+    }
+    assert {name: n for name, n in counts.items() if n > MOST_FILES.get(name, 20)} == {}
+
+
+def test_files_are_short():
+    lines = {
+        str(path.relative_to(ROOT)): len(path.read_text().splitlines())
+        for folder in PACKAGES.values()
+        for path in folder.rglob("*.py")
+        if path.stem != "__init__"
+    }
+    assert {name: n for name, n in lines.items() if n > 350} == {}
+    assert median(lines.values()) < 150

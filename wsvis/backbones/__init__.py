@@ -1,0 +1,1 @@
+"""Networks that everybody shares: stages, weights, normalisation, feature pyramid."""

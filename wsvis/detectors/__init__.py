@@ -1,1 +1,0 @@
-"""Instance segmentation networks behind one narrow interface, their training and inference."""

@@ -1,0 +1,1 @@
+"""Parsers of other people's formats: YouTube-VIS, COCO, Cityscapes, results files."""

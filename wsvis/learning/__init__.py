@@ -1,0 +1,1 @@
+"""What every training shares: schedule, length, state, workers."""

@@ -1,0 +1,1 @@
+"""Learning systems: what they train on, and each in a folder of its own."""

@@ -1,0 +1,153 @@
+"""Configuration of the detector and of MaskConsist; see :mod:`wsvis.config`.
+
+"Paper" is Liu et al., CVPR 2021, Sec. 3.3, 4.2 and 4.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from wsvis.errors import InputError
+from wsvis.settings import check_choices, check_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskConsistConfig:
+    """Labels carried between the two frames of a training pair (paper Sec. 3.3)."""
+
+    enabled: bool = True
+    """False: plain Mask R-CNN on the same pairs (first row of Table 5)."""
+    delta: int = 5
+    """Listed frames from one frame of a pair to the other. Paper: 5 raw frames on YouTube-VIS, 3 on
+    Cityscapes; where the listed frames lie that far apart themselves, that is 1."""
+    box_iou_threshold: float = 0.5
+    """Of intra-frame matching and of Algorithm 1 (paper: 0.5)."""
+    iom_threshold: float = 0.5
+    """Of IoM-NMS (paper: 0.5)."""
+    intra: bool = True
+    """Intra-frame matching (Table 5)."""
+    inter: bool = True
+    """Inter-frame matching (Table 5)."""
+    iom_nms: bool = True
+    """IoM-NMS (Table 5)."""
+    overlap: Literal["box", "mask"] = "box"
+    """What ``box_iou_threshold`` compares: boxes (Algorithm 1) or masks (the text of Sec. 3.3)."""
+    labels_first: bool = True
+    """IoM-NMS asks pseudo-labels before what was carried over: objects without a label are added,
+    but none that has one grows. False: the largest mask first, the closer reading of the paper's
+    text, with which labels grew without end on both data sets tried (docs/LOG.md)."""
+    min_match_iou: float = 0.0
+    """Matched pairs need more than this; the paper names no such bound."""
+    start_step: int = 0
+    """Before this step labels are used as they are."""
+    predictions: int = 100
+    """Per frame (paper: top 100)."""
+    prediction_score: float = 0.05
+    """The paper is silent; its inference uses 0.05."""
+
+    def in_effect(self) -> MaskConsistConfig:
+        """Where it is off only the distance of a pair counts: all else is then as by default."""
+        return self if self.enabled else MaskConsistConfig(enabled=False, delta=self.delta)
+
+    def __post_init__(self) -> None:
+        check_choices(self, "maskconsist")
+        check_range("maskconsist.delta", self.delta, 1, 1000)
+        check_range("maskconsist.box_iou_threshold", self.box_iou_threshold, 0, 1)
+        check_range("maskconsist.iom_threshold", self.iom_threshold, 0, 1)
+        check_range("maskconsist.min_match_iou", self.min_match_iou, 0, 1)
+        check_range("maskconsist.start_step", self.start_step, 0, 100_000_000)
+        check_range("maskconsist.predictions", self.predictions, 1, 10_000)
+        check_range("maskconsist.prediction_score", self.prediction_score, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorConfig:
+    """Mask R-CNN: training and inference (paper Sec. 4.2)."""
+
+    backend: Literal["torchvision", "detectron2"] = "torchvision"
+    """The library that has Mask R-CNN; detectron2 must be installed by you."""
+    backbone: Literal["small", "resnet18", "resnet50", "mobilenet_v2"] = "resnet50"
+    """With a feature pyramid; detectron2 has resnet50 only."""
+    weights: str = "IMAGENET1K_V1"
+    """Initial weights of the backbone: torchvision's name, a local .safetensors / .pth file,
+    ``standin`` (small only), ``classifier`` (this run's trained classifier), or ``none``."""
+    frozen_stages: int = 2
+    """First stages that do not learn; BatchNorm never does."""
+    steps: int = 90_000
+    """Paper: 90,000 on YouTube-VIS, 75,000 on Cityscapes."""
+    pairs: int = 1
+    """Frame pairs per step, of all workers together; the paper names no batch size."""
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """Stochastic gradient descent (paper) or AdamW."""
+    learning_rate: float = 0.002
+    """At the height of the schedule."""
+    backbone_rate_factor: float = 1.0
+    """How many times faster the backbone learns than the rest."""
+    momentum: float = 0.9
+    """Of stochastic gradient descent."""
+    weight_decay: float = 1e-4
+    """Of the optimiser, per unit of the learning rate."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """steps: a tenth from 75 %, a hundredth from 88 % of the steps on (paper)."""
+    warm_up: int = 1000
+    """Steps over which the rate rises from nothing; the paper names none."""
+    clip_norm: float = 0.0
+    """Greatest length of the gradient; 0 = any."""
+    short_sides: tuple[int, int] = (480, 480)
+    """Range of the shorter side in training; (0, 0) = frames as they are."""
+    mirror: bool = True
+    """Mirror half of the training pairs."""
+    label_score: float = 0.0
+    """Pseudo-labels that score less are left out; the paper names no such floor."""
+    empty_as_background: bool = False
+    """A frame without any label is background; else it gives no loss."""
+    background_frames: bool = False
+    """Frames known to show no class are learnt as background, at most as many pairs of them as
+    there are with labels; the paper has frames with classes only."""
+    infer_short_side: int = 480
+    """Paper: 480; 0 = frames as they are."""
+    score_threshold: float = 0.05
+    """Detections that score less are left out (paper: 0.05)."""
+    nms_threshold: float = 0.5
+    """Of two boxes of one class with a larger IoU the better one stays."""
+    detections: int = 100
+    """Most per frame."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, "detector")
+        check_range("detector.frozen_stages", self.frozen_stages, 0, 5)
+        check_range("detector.steps", self.steps, 0, 100_000_000)
+        check_range("detector.pairs", self.pairs, 1, 65_536)
+        check_range("detector.learning_rate", self.learning_rate, 0, 100)
+        check_range("detector.backbone_rate_factor", self.backbone_rate_factor, 0, 1000)
+        check_range("detector.momentum", self.momentum, 0, 1)
+        check_range("detector.weight_decay", self.weight_decay, 0, 1)
+        check_range("detector.warm_up", self.warm_up, 0, 100_000_000)
+        check_range("detector.clip_norm", self.clip_norm, 0, 1e9)
+        for side in self.short_sides:
+            check_range("detector.short_sides", side, 0, 8192)
+        low, high = self.short_sides
+        if low > high or (low == 0 < high):
+            raise InputError(
+                f"detector.short_sides is {low} {high}; give the smaller side first, or 0 0 for "
+                "frames as they are"
+            )
+        check_range("detector.label_score", self.label_score, 0, 1)
+        check_range("detector.infer_short_side", self.infer_short_side, 0, 8192)
+        check_range("detector.score_threshold", self.score_threshold, 0, 1)
+        check_range("detector.nms_threshold", self.nms_threshold, 0, 1)
+        check_range("detector.detections", self.detections, 1, 10_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfTrainingConfig:
+    """What a trained detector finds becomes the labels of the next one (paper Sec. 4.2)."""
+
+    score: float = 0.5
+    """Detections of training frames that score less are no labels; the paper names no floor."""
+    frame_classes: bool = True
+    """Only detections of classes that the frame is labelled with; the paper does not say."""
+
+    def __post_init__(self) -> None:
+        check_range("self_training.score", self.score, 0, 1)
