@@ -66,25 +66,25 @@ class LabelHealth:
             if self.stage.startswith("fcam")
             else "take masks straight from f-CAM"
         )
-        said = []
+        lines = []
         if self.labels == 0 < self.frames:
-            said.append(f"{self.stage}: no frame has a label; {cure}")
+            lines.append(f"{self.stage}: no frame has a label; {cure}")
         elif self.collapsed:
-            said.append(
+            lines.append(
                 f"{self.stage}: {self.whole_frame} of {self.labels} labels cover over "
                 f"{WHOLE_FRAME:.0%} of their frame; {cure}"
             )
         if self.labels > 0 and self.empty_frames > MOST_EMPTY * self.frames:
-            said.append(
+            lines.append(
                 f"{self.stage}: {self.empty_frames} of {self.frames} frames that show a class have "
                 "no label; lower ir_labels.foreground_threshold, or check labels.csv"
             )
         if not self.scores_rank:
-            said.append(
+            lines.append(
                 f"{self.stage}: {self.tied:.0%} of the scores are equal, so they do not tell good "
                 "labels from bad; set irn.scores to mass"
             )
-        return tuple(said)
+        return tuple(lines)
 
     def lines(self) -> list[str]:
         """The numbers in one line for people, then the warnings."""
@@ -154,18 +154,18 @@ def training_warnings(
         steps: updates of the training; ``None`` where there is none.
     """
     trained = set(trained_classes)
-    said = []
+    lines = []
     alone = [name for name in inseparable_classes(dataset) if name in trained]
     if alone:
         shown = ", ".join(alone[:5]) + (f" and {len(alone) - 5} more" if len(alone) > 5 else "")
-        said.append(
+        lines.append(
             f"{shown}: in every frame of the only video, so no head can tell object from scene; "
             "add videos or frames without it, or set classifier.head to imagenet and name ImageNet "
             "classes in classifier.class_map"
         )
     if trained and steps is not None and steps < FEW_STEPS:
-        said.append(
+        lines.append(
             f"the class head trains for {steps} steps only; raise classifier.min_steps to "
             f"{FEW_STEPS} or more"
         )
-    return tuple(said)
+    return tuple(lines)

@@ -34,13 +34,13 @@ def check_settings(
         InputError: a file is absent or of another architecture; there is nothing to measure
             against; no video has two frames of a pair.
     """
-    wanted = needed(targets)
-    if any(stage.sees_truth for stage in wanted):
+    stages = needed(targets)
+    if any(stage.sees_truth for stage in stages):
         for videos in (dataset, *([held_out] if held_out else [])):
             need_truth(videos)
     flow_stages.flow(config, {})
     later("wsvis.cam.stages", "initial_classifier")(config, dataset)
-    if any(stage.name in DETECTORS for stage in wanted):
+    if any(stage.name in DETECTORS for stage in stages):
         later("wsvis.systems.stages", "check_initial")(config, dataset)
 
 

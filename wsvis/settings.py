@@ -36,12 +36,12 @@ def check_range(name: str, value: Any, low: float, high: float) -> None:
     if ranges is not None:
         ranges[name] = (low, high)
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-        said = shown_value(value)
-        raise InputError(f"{name} is {said}; it must be a number from {low:g} to {high:g}")
+        shown = shown_value(value)
+        raise InputError(f"{name} is {shown}; it must be a number from {low:g} to {high:g}")
     if not low <= value <= high:
         # a whole number may be beyond any float
-        said = f"{value:g}" if abs(value) < _SHOWN else shown_value(value)
-        raise InputError(f"{name} is {said}; it must lie from {low:g} to {high:g}")
+        shown = f"{value:g}" if abs(value) < _SHOWN else shown_value(value)
+        raise InputError(f"{name} is {shown}; it must lie from {low:g} to {high:g}")
 
 
 def check_steps(prefix: str, least: int, most: int) -> None:
@@ -103,8 +103,8 @@ def with_overrides(config: T, overrides: Mapping[str, Any]) -> T:
     changes: dict[str, Any] = {}
     for name, value in overrides.items():
         if name not in known:
-            said = shown_value(name)
-            raise InputError(f"no setting is called {said}; {suggestion(name, known)}")
+            shown = shown_value(name)
+            raise InputError(f"no setting is called {shown}; {suggestion(name, known)}")
         changes[name] = _as_type_of(name, known[name], value)
     return _rebuild(config, changes, "")
 

@@ -33,11 +33,11 @@ did before: it is no part of the key, so that those results still count."""
 
 def needed(targets: Iterable[str], given: Iterable[str] = ()) -> list[Stage]:
     """The stages that the targets need, inputs first; a given stage's own inputs are not needed."""
-    wanted, stopped = set(targets), set(given)
+    names, stopped = set(targets), set(given)
     for stage in reversed(STAGES):
-        if stage.name in wanted and stage.name not in stopped:
-            wanted.update(stage.inputs)
-    return [stage for stage in STAGES if stage.name in wanted and stage.name not in stopped]
+        if stage.name in names and stage.name not in stopped:
+            names.update(stage.inputs)
+    return [stage for stage in STAGES if stage.name in names and stage.name not in stopped]
 
 
 def settings_read(config: Config, stages: Iterable[Stage]) -> dict[str, Any]:

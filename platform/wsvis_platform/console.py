@@ -118,7 +118,7 @@ class Bars:
         self.screen = screen
         self.progress = _progress(screen) if screen.live else None
         self.tasks: dict[str, Any] = {}
-        self.told: dict[str, float] = {}
+        self.shown_at: dict[str, float] = {}
         self.started = time.monotonic()
 
     def __enter__(self) -> Bars:
@@ -142,15 +142,15 @@ class Bars:
 
     def finish(self, name: str) -> None:
         """Take a bar away; a name that has none is fine."""
-        self.told.pop(name, None)
+        self.shown_at.pop(name, None)
         if self.progress and name in self.tasks:
             self.progress.remove_task(self.tasks.pop(name))
 
     def _plain(self, name: str, done: int, total: int, note: str) -> None:
         now = time.monotonic()
-        if now - self.told.get(name, self.started) < self.screen.every:
+        if now - self.shown_at.get(name, self.started) < self.screen.every:
             return
-        self.told[name] = now
+        self.shown_at[name] = now
         share = f"{done}/{total} ({done / total:.0%})" if total else f"{done}"
         self.screen.line(f"{name} {share} {note}".rstrip())
 
@@ -200,5 +200,5 @@ def _progress(screen: Screen) -> Any:
 
 def shown_path(path: Path) -> Path:
     """Relative to where the user stands, when it lies below."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
+    working_folder = Path.cwd()
+    return path.relative_to(working_folder) if path.is_relative_to(working_folder) else path

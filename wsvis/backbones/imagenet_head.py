@@ -143,10 +143,10 @@ def input_conventions(backbone: str, weights: str) -> tuple[str, str]:
         return "imagenet", "symmetric"
     head = _last_linear(read_state(Path(weights)))
     tensorflow = head is not None and len(head[0]) == IMAGENET_ROWS[1]
-    said = _metadata(Path(weights))
+    metadata = _metadata(Path(weights))
     chosen: list[str] = []
     for name, choices in CONVENTIONS.items():
-        value = said.get(name, choices[1] if tensorflow else choices[0])
+        value = metadata.get(name, choices[1] if tensorflow else choices[0])
         if value not in choices:
             raise InputError(
                 f"{weights}: its metadata says {name} {value!r}; it must be one of "
@@ -170,5 +170,5 @@ def _metadata(path: Path) -> dict[str, Any]:
     if path.suffix != ".safetensors":
         return {}
     with safe_open(path, "np") as file:
-        said: dict[str, Any] = dict(file.metadata() or {})
-    return {**said, **(from_bytes(path.read_bytes()).data if "data" in said else {})}
+        metadata: dict[str, Any] = dict(file.metadata() or {})
+    return {**metadata, **(from_bytes(path.read_bytes()).data if "data" in metadata else {})}

@@ -122,9 +122,9 @@ def _to_our_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if layer.isdigit():
             stage = sum(int(layer) >= end for end in MOBILENET_STAGE_ENDS)
             name = f"stages.{stage}.{name.removeprefix('features.')}"
-        for theirs, ours in _RESNET_STAGES.items():
-            if name.startswith(theirs):
-                name = f"stages.{ours}{name.removeprefix(theirs)}"
+        for torchvision_name, ours in _RESNET_STAGES.items():
+            if name.startswith(torchvision_name):
+                name = f"stages.{ours}{name.removeprefix(torchvision_name)}"
         renamed[name] = value
     return renamed
 
@@ -143,18 +143,18 @@ def looks_like(names: set[str]) -> str:
 
 
 def _fill(backbone: Backbone, state: Mapping[str, Tensor], source: str) -> None:
-    wanted = backbone.state_dict()
+    expected = backbone.state_dict()
     held = looks_like(set(state))
-    needed = {name for name in wanted if not name.endswith("num_batches_tracked")}
+    needed = {name for name in expected if not name.endswith("num_batches_tracked")}
     if held != backbone.name or not needed <= set(state):
         raise _misfit(source, held, backbone.name, sorted(needed - set(state)))
     for name in needed:
-        if state[name].shape != wanted[name].shape:
+        if state[name].shape != expected[name].shape:
             raise InputError(
                 f"{source}: {name} is {list(state[name].shape)} where {backbone.name} has "
-                f"{list(wanted[name].shape)}; give weights of the standard width"
+                f"{list(expected[name].shape)}; give weights of the standard width"
             )
-    fill_network(backbone, {**wanted, **{name: state[name] for name in needed}}, source)
+    fill_network(backbone, {**expected, **{name: state[name] for name in needed}}, source)
 
 
 def _misfit(source: str, held: str, name: str, missing: list[str]) -> InputError:

@@ -125,8 +125,8 @@ def multi_scale_cam(
     maps: list[Tensor] = []
     for start in range(0, len(frames), batch_size):
         batch = frames[start : start + batch_size].to(device)
-        here = present[start : start + batch_size].to(device)
-        used = here.any(0).nonzero()[:, 0]
+        batch_present = present[start : start + batch_size].to(device)
+        used = batch_present.any(0).nonzero()[:, 0]
         heads = _Heads(model, used.tolist())
         total = torch.zeros(len(batch), heads.rows, *grid, device=device)
         for scale in scales if len(used) else ():
@@ -134,7 +134,7 @@ def multi_scale_cam(
             x = normalise_frames(scaled, model.normalisation)
             for mirrored in (False, True) if flip else (False,):
                 total += _on_grid(model, x, heads, height, width, mirrored, centred)
-        for frame, row in zip(max_normalise(heads.class_maps(total)), here, strict=True):
+        for frame, row in zip(max_normalise(heads.class_maps(total)), batch_present, strict=True):
             maps.append(frame[row[used]])
     return maps
 

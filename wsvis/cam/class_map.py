@@ -48,13 +48,13 @@ class ClassMap:
     def lines(self) -> list[str]:
         """What was mapped to what, one line per class, for people."""
         names = imagenet_names()
-        said = {"file": "your file", "table": "shipped table", "name": "ImageNet's own name"}
+        sources = {"file": "your file", "table": "shipped table", "name": "ImageNet's own name"}
         lines = []
         for name, rows, origin in zip(self.classes, self.imagenet, self.origin, strict=True):
             if rows:
                 more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
                 shown = ", ".join(names[row] for row in rows[:SHOWN])
-                lines.append(f"{name}: {shown}{more} ({said[origin]})")
+                lines.append(f"{name}: {shown}{more} ({sources[origin]})")
             else:
                 lines.append(f"{name}: no ImageNet class, so the head trained on these videos")
         return lines

@@ -26,15 +26,15 @@ def average_precision(scores: Float[np.ndarray, " B"], positives: Bool[np.ndarra
     Returns:
         0..1; NaN where no frame shows the class.
     """
-    wanted = int(positives.sum())
-    if wanted == 0:
+    total = int(positives.sum())
+    if total == 0:
         return math.nan
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
     last_of_value = np.append(ranked[1:] != ranked[:-1], True)
-    found = np.cumsum(positives[order])[last_of_value]
+    hits = np.cumsum(positives[order])[last_of_value]
     kept = np.flatnonzero(last_of_value) + 1
-    return float(np.sum(np.diff(found, prepend=0) / wanted * (found / kept)))
+    return float(np.sum(np.diff(hits, prepend=0) / total * (hits / kept)))
 
 
 def class_aps(

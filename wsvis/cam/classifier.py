@@ -63,10 +63,10 @@ class Classifier(nn.Module):
         features = self.backbone(x)[-1]
         logits = self.pooled(features)
         if self.imagenet is not None:
-            theirs = self.imagenet(features.mean((-2, -1), keepdim=True))[..., 0, 0]
+            imagenet_logits = self.imagenet(features.mean((-2, -1), keepdim=True))[..., 0, 0]
             for label, rows in enumerate(self.imagenet.of_class):
                 if rows:
-                    logits[:, label] = strongest_logit(theirs, rows)
+                    logits[:, label] = strongest_logit(imagenet_logits, rows)
         return logits
 
 

@@ -20,15 +20,15 @@ from wsvis.types import FrameInstances, Video
 
 def frame_maps(payload: Payload, frame: int) -> tuple[np.ndarray, np.ndarray]:
     """CAM of one frame, float32 [K, h, w], and the classes it belongs to, int64 [K]."""
-    mine = payload.arrays["frame"] == frame
-    return payload.arrays["maps"][mine].astype(np.float32), payload.arrays["label"][mine]
+    rows = payload.arrays["frame"] == frame
+    return payload.arrays["maps"][rows].astype(np.float32), payload.arrays["label"][rows]
 
 
 def pseudo_masks(config: Config, wholes: Mapping[str, Payload]) -> Process:
     """Instance masks straight from f-CAM (Eq. 2)."""
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
-        found = []
+        frames = []
         for frame in range(video.length):
             cam, labels = frame_maps(inputs["cam"], frame)
             maps = frame_fcam(
@@ -40,8 +40,8 @@ def pseudo_masks(config: Config, wholes: Mapping[str, Payload]) -> Process:
                 percentile=config.fcam.percentile,
                 floor=config.fcam.floor,
             )
-            found.append(_masks(config, maps, labels, video))
-        return instances_to_payload(found)
+            frames.append(_masks(config, maps, labels, video))
+        return instances_to_payload(frames)
 
     return process
 
@@ -60,12 +60,12 @@ def motion_masks(config: Config, wholes: Mapping[str, Payload]) -> Process:
     """The baseline without CAM: what moves, with each of the frame's classes."""
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
-        found = []
+        frames = []
         for frame, labels in enumerate(video.labels):
             moving = moving_mask(
                 _magnitude(inputs["motion"], frame), config.fcam.percentile, config.fcam.floor
             )
-            found.append(
+            frames.append(
                 masks_of_motion(
                     moving,
                     np.array(labels, dtype=np.int64),
@@ -74,7 +74,7 @@ def motion_masks(config: Config, wholes: Mapping[str, Payload]) -> Process:
                     config.pseudo_masks.min_area,
                 )
             )
-        return instances_to_payload(found)
+        return instances_to_payload(frames)
 
     return process
 

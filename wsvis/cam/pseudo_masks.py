@@ -51,13 +51,13 @@ def pseudo_masks(
     if maps.shape[1:] != (height, width):
         maps = upsample_maps(maps, height, width)
     labels = label_map(maps, class_ids, threshold)
-    found: list[Found] = []
+    components: list[Found] = []
     for single, class_id in zip(maps, class_ids.tolist(), strict=True):
         for mask, box in _components(labels == class_id + 1, min_area):
             # mean * share: the component's area cancels
             score = math.sqrt(float(single[box][mask[box]].sum()) / mask.size)
-            found.append((class_id, score, encode_masks(mask[None])[0]))
-    return _frame_instances(found)
+            components.append((class_id, score, encode_masks(mask[None])[0]))
+    return _frame_instances(components)
 
 
 def motion_masks(
@@ -81,11 +81,11 @@ def motion_masks(
         min_area: smaller components are dropped; share of the frame, 0..1.
     """
     full = upsample_mask(moving, height, width)
-    found: list[Found] = []
+    components: list[Found] = []
     for mask, box in _components(full, min_area):
         score, rle = math.sqrt(mask[box].sum() / mask.size), encode_masks(mask[None])[0]
-        found.extend((class_id, score, rle) for class_id in class_ids.tolist())
-    return _frame_instances(found)
+        components.extend((class_id, score, rle) for class_id in class_ids.tolist())
+    return _frame_instances(components)
 
 
 def _components(
@@ -104,9 +104,9 @@ def _components(
             )
 
 
-def _frame_instances(found: list[Found]) -> FrameInstances:
+def _frame_instances(components: list[Found]) -> FrameInstances:
     return FrameInstances(
-        labels=np.array([label for label, _, _ in found], dtype=np.int64),
-        scores=np.array([score for _, score, _ in found], dtype=np.float32),
-        masks=tuple(rle for _, _, rle in found),
+        labels=np.array([label for label, _, _ in components], dtype=np.int64),
+        scores=np.array([score for _, score, _ in components], dtype=np.float32),
+        masks=tuple(rle for _, _, rle in components),
     )

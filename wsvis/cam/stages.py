@@ -60,7 +60,8 @@ def input_form(settings: ClassifierConfig) -> tuple[str, str]:
         return chosen
     fitting = input_conventions(settings.backbone, settings.weights)
     normalisation, padding = (
-        theirs if own == "auto" else own for own, theirs in zip(chosen, fitting, strict=True)
+        expected if given == "auto" else given
+        for given, expected in zip(chosen, fitting, strict=True)
     )
     return normalisation, padding
 

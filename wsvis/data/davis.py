@@ -129,18 +129,18 @@ def _clip(
         present = tuple(sorted({classes.index(name) for name in objects.values()}))
         return Video(video_id, height, width, (present,) * len(paths), FrameFiles(paths))
     stems = [os.path.splitext(os.path.basename(path))[0] for path in paths]
-    found = [_objects_in(os.path.join(masks, f"{stem}.png")) for stem in stems]
-    height, width = found[0][0]
-    odd = [stem for stem, (size, _) in zip(stems, found, strict=True) if size != (height, width)]
+    contents = [_objects_in(os.path.join(masks, f"{stem}.png")) for stem in stems]
+    height, width = contents[0][0]
+    odd = [stem for stem, (size, _) in zip(stems, contents, strict=True) if size != (height, width)]
     if odd:
         raise InputError(f"{masks}/{odd[0]}.png: differs in size from the clip's first mask")
-    numbers = sorted({number for _, rles in found for number in rles})
+    numbers = sorted({number for _, rles in contents for number in rles})
     names = {number: objects.get(str(number)) or objects.get("") for number in numbers}
     nameless = [number for number, name in names.items() if name is None]
     if nameless:
         raise InputError(f"{masks}: object {nameless[0]} has no class; add a line to {table}")
     instances = tuple(
-        Instance(number, classes.index(name), tuple(rles.get(number) for _, rles in found))
+        Instance(number, classes.index(name), tuple(rles.get(number) for _, rles in contents))
         for number, name in names.items()
         if name is not None
     )

@@ -46,8 +46,8 @@ class FrameSequence(Sequence[np.ndarray]):
             self._keep(key, loaded)
             if key not in self._kept:
                 return loaded if single else loaded[t]
-        found = self._kept[key]
-        return found if single else found[t]
+        video_frames = self._kept[key]
+        return video_frames if single else video_frames[t]
 
     def _keep(self, key: tuple[int, int], loaded: np.ndarray) -> None:
         if loaded.nbytes > self.cache_bytes:

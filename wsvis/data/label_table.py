@@ -30,7 +30,7 @@ def read_label_table(
     Args:
         path: the file, in UTF-8 or in UTF-16 with a byte order mark.
         columns: names that its first line must have, each once.
-        on_problem: told of each line that cannot be read as it was meant.
+        on_problem: called with each line that cannot be read as it was meant.
 
     Raises:
         InputError: the file is absent, no text, separated by anything but commas, or its first line

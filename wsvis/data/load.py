@@ -50,8 +50,8 @@ def load_dataset(config: DataConfig) -> Dataset:
         chosen, videos=tuple(without_invisible(video) for video in thinned), listed=listed
     )
     if config.kind != GENERATED:
-        said = remarks(whole, split_by_class=config.kind not in FIXED)
-        chosen = dataclasses.replace(chosen, remarks=said)
+        notes = remarks(whole, split_by_class=config.kind not in FIXED)
+        chosen = dataclasses.replace(chosen, remarks=notes)
     return dataclasses.replace(chosen, fingerprint=dataset_fingerprint(chosen, whole.fingerprint))
 
 
@@ -135,8 +135,8 @@ def _generated(config: DataConfig) -> Dataset:
 
     counts = {"train": config.synthetic_videos, "val": config.synthetic_videos // 3}
     if config.split != "all":
-        wanted = counts[config.split]
-        return synthetic_dataset(config.split, min(config.videos or wanted, wanted))
+        length = counts[config.split]
+        return synthetic_dataset(config.split, min(config.videos or length, length))
     sides = [synthetic_dataset(split, count) for split, count in counts.items()]
     return dataclasses.replace(
         sides[0],

@@ -82,9 +82,9 @@ def without_invisible(video: Video) -> Video:
 
 def only_videos(dataset: Dataset, ids: Collection[str]) -> Dataset:
     """The data set with these videos, in its own order."""
-    wanted = set(ids)
+    chosen = set(ids)
     return dataclasses.replace(
-        dataset, videos=tuple(video for video in dataset.videos if video.id in wanted)
+        dataset, videos=tuple(video for video in dataset.videos if video.id in chosen)
     )
 
 

@@ -67,14 +67,14 @@ def held_out_split(
     val: set[str] = set()
     # Rare classes first: a frequent class can more easily do without one of its videos.
     for name in sorted(members, key=lambda c: (len(members[c]), c)):
-        wanted = min(held_out_per_class, len(members[name]) // 2)
+        missing = min(held_out_per_class, len(members[name]) // 2)
         for video in sorted(members[name], key=lambda v: _draw_order(seed, name, v)):
-            if wanted == 0:
+            if missing == 0:
                 break
             if video in val:
-                wanted -= 1
+                missing -= 1
             elif all(left[c] > 1 for c in set(classes_of[video])):
-                wanted -= 1
+                missing -= 1
                 val.add(video)
                 for c in set(classes_of[video]):
                     left[c] -= 1

@@ -98,11 +98,11 @@ def rigid_occlusion(
     )
     hidden = (target < 0).any(-1) | (target[..., 0] > width - 1) | (target[..., 1] > height - 1)
     for layer in np.unique(visible):
-        here = visible == layer
+        in_layer = visible == layer
         move = compose(to_poses[layer], inverse(from_poses[layer]))
         for front in range(int(layer) + 1, len(coverages)):
             # pose of the covering layer's canvas as seen from the first frame along `move`
             seen = compose(inverse(move), to_poses[front])
             cover = render_layer(coverages[front], seen, height, width, fill=False)
-            hidden |= here & (cover >= 0.5)
+            hidden |= in_layer & (cover >= 0.5)
     return hidden

@@ -103,7 +103,7 @@ def check_dataset(
     Args:
         config: which data set; split, number of videos and frame step play no part.
         decode: decode every frame; ``False`` only asks whether the files are there.
-        on_video: told (videos done, videos in all).
+        on_video: called with (videos done, videos in all).
     """
     problems: list[str] = []
     try:
@@ -112,8 +112,8 @@ def check_dataset(
         return Findings(config.path, config.kind, problems=(*problems, str(error)))
     examine = _unreadable_frames if decode else _absent_files
     with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(lambda video: list(examine(video)), dataset.videos)
-        for done, of_video in enumerate(found):
+        examined = pool.map(lambda video: list(examine(video)), dataset.videos)
+        for done, of_video in enumerate(examined):
             problems += of_video
             if on_video is not None:
                 on_video(done + 1, len(dataset.videos))

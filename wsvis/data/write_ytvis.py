@@ -33,7 +33,7 @@ def write_ytvis(
     Args:
         dataset: what to write.
         out: a folder that does not exist yet, or is empty.
-        on_video: told (videos done, videos in all).
+        on_video: called with (videos done, videos in all).
 
     Raises:
         InputError: ``out`` is in use, a frame is bad, or labels have no masks, which the format
@@ -78,8 +78,8 @@ def write_pseudo_labels(
             video,
             instances=tuple(
                 Instance(0, label, tuple(rle if t == frame else None for t in range(video.length)))
-                for frame, found in enumerate(frames[video.id])
-                for label, rle in zip(found.labels.tolist(), found.masks, strict=True)
+                for frame, instances in enumerate(frames[video.id])
+                for label, rle in zip(instances.labels.tolist(), instances.masks, strict=True)
             ),
         )
         for video in dataset.videos
@@ -94,8 +94,8 @@ def write_pseudo_labels(
     scores = [
         score
         for video in dataset.videos
-        for found in frames[video.id]
-        for score in found.scores.tolist()
+        for instances in frames[video.id]
+        for score in instances.scores.tolist()
     ]
     for annotation, score in zip(content["annotations"], scores, strict=True):
         annotation["score"] = score

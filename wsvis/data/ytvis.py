@@ -49,7 +49,7 @@ def read_ytvis(path: str, frames: str = "", on_problem: OnProblem = refuse) -> D
     Args:
         path: the JSON file, or a folder that holds ``instances.json``.
         frames: folder that its file names are relative to; empty: ``JPEGImages`` beside it.
-        on_problem: told of each thing that is wrong with the content.
+        on_problem: called with each thing that is wrong with the content.
 
     Raises:
         InputError: file or folder absent, or not YouTube-VIS.
@@ -148,7 +148,7 @@ def _instances(
     on_problem: OnProblem,
 ) -> dict[int, list[Instance]]:
     labels = {number: label for label, number in enumerate(classes.values())}
-    found: dict[int, list[Instance]] = {number: [] for number in entries}
+    instances: dict[int, list[Instance]] = {number: [] for number in entries}
     seen: set[int] = set()
     for n, record in enumerate(records):
         number = field_of(record, "id", int)
@@ -178,8 +178,8 @@ def _instances(
             seen.add(number)
             rles = _segmentations(masks, entries[video], where, on_problem)
             crowd = bool(record.get("iscrowd", 0))
-            found[video].append(Instance(number, labels[category], rles, crowd))
-    return found
+            instances[video].append(Instance(number, labels[category], rles, crowd))
+    return instances
 
 
 def _given(record: Any, name: str) -> Any:

@@ -75,8 +75,8 @@ def cityscapes_ap_by_class(
     Where the official script crashes, because all predictions of a class are ignored, it is 0.
     """
     kept: list[list[ClassOverlaps]] = [[] for _ in THINGS]
-    for instance_ids, found in frames:
-        for label, overlaps in enumerate(image_overlaps(instance_ids, found)):
+    for instance_ids, detections in frames:
+        for label, overlaps in enumerate(image_overlaps(instance_ids, detections)):
             kept[label].append(overlaps)
     ap = np.full((len(THINGS), len(OVERLAPS)), np.nan)
     for label, images in enumerate(kept):
@@ -86,7 +86,7 @@ def cityscapes_ap_by_class(
 
 
 def image_overlaps(
-    instance_ids: Int[np.ndarray, "H W"], found: FrameInstances
+    instance_ids: Int[np.ndarray, "H W"], detections: FrameInstances
 ) -> list[ClassOverlaps]:
     """Pixel counts between predictions and ground truth of one image, per class."""
     if instance_ids.min() < 0:
@@ -98,12 +98,12 @@ def image_overlaps(
     index = place[instance_ids]
     void_value = void_of_instances(values[None])[0]
     value_class = class_ids(values[None])[0]
-    if np.isnan(found.scores).any():
+    if np.isnan(detections.scores).any():
         raise ValueError("a score is NaN")
-    if found.labels.size and not set(found.labels.tolist()) <= set(range(len(THINGS))):
+    if detections.labels.size and not set(detections.labels.tolist()) <= set(range(len(THINGS))):
         raise ValueError(f"labels must be 0..{len(THINGS) - 1}")
-    inside = np.zeros((len(found), len(values)), dtype=np.int64)
-    for n, rle in enumerate(found.masks):
+    inside = np.zeros((len(detections), len(values)), dtype=np.int64)
+    for n, rle in enumerate(detections.masks):
         if list(rle["size"]) != list(instance_ids.shape):
             raise ValueError(f"mask {n} is {rle['size']}, its image {list(instance_ids.shape)}")
         encoded: Any = rle
@@ -114,17 +114,17 @@ def image_overlaps(
     pixels = inside.sum(axis=1)
     result = []
     for label, class_id in enumerate(THINGS):
-        mine = np.flatnonzero((found.labels == label) & (pixels > 0))
+        rows = np.flatnonzero((detections.labels == label) & (pixels > 0))
         regions = np.flatnonzero(value_class == class_id)
         result.append(
             ClassOverlaps(
                 truth_pixels=totals[regions],
                 counts=(values[regions] >= 1000) & (totals[regions] >= SMALLEST),
                 groups=values[regions] < 1000,
-                scores=found.scores[mine].astype(np.float64),
-                pixels=pixels[mine],
-                void=inside[mine][:, void_value].sum(axis=1),
-                shared=inside[mine][:, regions],
+                scores=detections.scores[rows].astype(np.float64),
+                pixels=pixels[rows],
+                void=inside[rows][:, void_value].sum(axis=1),
+                shared=inside[rows][:, regions],
             )
         )
     return result

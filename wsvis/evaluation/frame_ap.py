@@ -84,19 +84,19 @@ class FrameAp:
         ]
         """Per class: scores, matched and ignored of each frame."""
 
-    def add(self, real: FrameTruth, found: FrameInstances) -> None:
+    def add(self, truth: FrameTruth, detections: FrameInstances) -> None:
         """Count one more frame."""
-        _check_frame(real, found, self.classes)
-        np.add.at(self.positives, real.labels[~real.crowd], 1)
-        for label in np.unique(found.labels):
-            wanted = np.flatnonzero(real.labels == label)
-            mine = np.flatnonzero(found.labels == label)
-            order = np.argsort(-found.scores[mine], kind="stable")
-            mine = mine[order][: self.max_detections]
-            crowd = real.crowd[wanted]
-            iou = _iou(found.masks, mine, real.masks, wanted, crowd)
+        _check_frame(truth, detections, self.classes)
+        np.add.at(self.positives, truth.labels[~truth.crowd], 1)
+        for label in np.unique(detections.labels):
+            columns = np.flatnonzero(truth.labels == label)
+            rows = np.flatnonzero(detections.labels == label)
+            order = np.argsort(-detections.scores[rows], kind="stable")
+            rows = rows[order][: self.max_detections]
+            crowd = truth.crowd[columns]
+            iou = _iou(detections.masks, rows, truth.masks, columns, crowd)
             flags = greedy_match(iou, crowd, crowd, self.thresholds)
-            self.flags[label].append((found.scores[mine].astype(np.float64), *flags))
+            self.flags[label].append((detections.scores[rows].astype(np.float64), *flags))
 
     def by_class(self) -> Float[np.ndarray, "K C"]:
         """AP of each class at each threshold; NaN for a class without ground truth."""
@@ -139,10 +139,10 @@ def frame_ap(
         The numbers of :meth:`FrameAp.numbers`.
     """
     measure = FrameAp(classes, iou_thresholds, max_detections)
-    for real, found in zip_longest(truth, predictions):
-        if real is None or found is None:
+    for frame_truth, detections in zip_longest(truth, predictions):
+        if frame_truth is None or detections is None:
             raise ValueError("ground truth and predictions differ in their number of frames")
-        measure.add(real, found)
+        measure.add(frame_truth, detections)
     return measure.numbers()
 
 
@@ -151,22 +151,22 @@ def instances_per_frame(predictions: Sequence[FrameInstances], score_threshold: 
 
     The paper is silent on the score cut behind its figures. NaN for no frames.
     """
-    counts = [int((found.scores >= score_threshold).sum()) for found in predictions]
+    counts = [int((frame.scores >= score_threshold).sum()) for frame in predictions]
     return float(np.mean(counts)) if counts else float("nan")
 
 
 def _iou(
-    found: Sequence[Rle],
-    mine: np.ndarray,
-    real: Sequence[Rle],
-    wanted: np.ndarray,
+    detections: Sequence[Rle],
+    rows: np.ndarray,
+    truth: Sequence[Rle],
+    columns: np.ndarray,
     crowd: Bool[np.ndarray, " G"],
 ) -> np.ndarray:
     """COCO's mask IoU: against a crowd, the share of the detection that lies inside it."""
-    if not len(mine) or not len(wanted):
-        return np.zeros((len(mine), len(wanted)))
+    if not len(rows) or not len(columns):
+        return np.zeros((len(rows), len(columns)))
     flags = crowd.astype(int).tolist()
-    values = coco_mask.iou([found[d] for d in mine], [real[g] for g in wanted], flags)
+    values = coco_mask.iou([detections[d] for d in rows], [truth[g] for g in columns], flags)
     return np.asarray(values, dtype=np.float64)
 
 
@@ -181,13 +181,13 @@ def _average_precision(
     return precision_at_recalls(scores, matched, ignored, positives)[0].mean(axis=1)
 
 
-def _check_frame(real: FrameTruth, found: FrameInstances, classes: int) -> None:
-    labels = np.concatenate([real.labels, found.labels])
+def _check_frame(truth: FrameTruth, detections: FrameInstances, classes: int) -> None:
+    labels = np.concatenate([truth.labels, detections.labels])
     if labels.size and not (labels.min() >= 0 and labels.max() < classes):
         raise ValueError(f"labels must be 0..{classes - 1}, found {labels.min()}..{labels.max()}")
-    if not len(found.labels) == len(found.scores) == len(found.masks):
+    if not len(detections.labels) == len(detections.scores) == len(detections.masks):
         raise ValueError("labels, scores and masks of a frame differ in number")
-    if np.isnan(found.scores).any():
+    if np.isnan(detections.scores).any():
         raise ValueError("a score is NaN")
-    if len({tuple(rle["size"]) for rle in (*real.masks, *found.masks)}) > 1:
+    if len({tuple(rle["size"]) for rle in (*truth.masks, *detections.masks)}) > 1:
         raise ValueError("masks of one frame differ in size")

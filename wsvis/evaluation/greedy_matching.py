@@ -50,12 +50,12 @@ def greedy_match(
         (d, [(g, ig, cr, row[g]) for g, ig, cr in objects if row[g] >= lowest])
         for d, row in enumerate(iou.tolist())
     ]
-    candidates = [(d, found) for d, found in candidates if found]
+    candidates = [(d, overlaps) for d, overlaps in candidates if overlaps]
     for k, threshold in enumerate(thresholds):
         taken: set[int] = set()
-        for d, found in candidates:
+        for d, overlaps in candidates:
             best, holds, holds_ignored = min(threshold, 1 - 1e-10), -1, False
-            for g, object_ignored, object_crowd, value in found:
+            for g, object_ignored, object_crowd, value in overlaps:
                 if g in taken and not object_crowd:
                     continue
                 if holds >= 0 and object_ignored and not holds_ignored:

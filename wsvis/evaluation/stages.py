@@ -33,7 +33,7 @@ def quality_of(stage: str) -> Measure:
 
     def run(config: Config, dataset: Dataset, inputs: Inputs, report: Report | None) -> Payload:
         truths: list[FrameTruth] = []
-        found: list[FrameInstances] = []
+        detections: list[FrameInstances] = []
         sizes: list[tuple[int, int]] = []
         videos = 0
         need_truth(dataset)
@@ -43,20 +43,20 @@ def quality_of(stage: str) -> Measure:
                 continue
             videos += 1
             truths += frame_truths(video)
-            found += payload_to_instances(payload)
+            detections += payload_to_instances(payload)
             sizes += [(video.height, video.width)] * video.length
         maps = (  # painted one frame at a time: all of them would fill the memory
-            (truth_map(real, *size), semantic_map(mine, *size))
-            for real, mine, size in zip(truths, found, sizes, strict=True)
+            (truth_map(real, *size), semantic_map(predicted, *size))
+            for real, predicted, size in zip(truths, detections, sizes, strict=True)
         )
-        ap = frame_ap(truths, found, len(dataset.classes), (0.25, 0.5, 0.75))
+        ap = frame_ap(truths, detections, len(dataset.classes), (0.25, 0.5, 0.75))
         miou = semantic_miou(maps, len(dataset.classes))["mIoU"]
         numbers = {
             "ap50": ap["AP50"],
             "ap25": ap["AP25"],
             "ap75": ap["AP75"],
             "miou": miou,
-            "instances_per_frame": instances_per_frame(found),
+            "instances_per_frame": instances_per_frame(detections),
         }
         data = {name: _plain(value) for name, value in numbers.items()}
         return Payload(data={**data, "frames": len(truths), "videos": videos})
@@ -84,8 +84,8 @@ def track_quality_of(stage: str) -> Measure:
                     yield partial(load, number, video, payload)
 
         need_truth(dataset)
-        found = video_ap(videos(), len(dataset.classes))
-        numbers = video_numbers(found)
+        result = video_ap(videos(), len(dataset.classes))
+        numbers = video_numbers(result)
         names = {
             "video_ap": "AP",
             "video_ap50": "AP50",
@@ -93,8 +93,8 @@ def track_quality_of(stage: str) -> Measure:
             "video_ar1": "AR1",
             "video_ar10": "AR10",
         }
-        data = {name: _plain(numbers[theirs]) for name, theirs in names.items()}
-        return Payload(data={**data, "videos": found.videos})
+        data = {name: _plain(numbers[name_in_report]) for name, name_in_report in names.items()}
+        return Payload(data={**data, "videos": result.videos})
 
     return run
 
@@ -117,22 +117,22 @@ def consistency_of(stage: str) -> Measure:
                 if payload is None or flow is None:
                     continue
                 videos += 1
-                there, back = (
+                forward, backward = (
                     np.stack([regrid_flow(f, video.height, video.width) for f in fields])
                     if len(fields)
                     else np.zeros((0, video.height, video.width, 2), np.float32)
                     for fields in decoded_flow(flow)
                 )
-                yield PredictedVideo(payload_to_instances(payload), there, back)
+                yield PredictedVideo(payload_to_instances(payload), forward, backward)
 
-        found = temporal_consistency(
+        result = temporal_consistency(
             predicted(),
             len(dataset.classes),
             truth_score=config.consistency.truth_score,
             symmetric=config.consistency.symmetric,
         )
         return Payload(
-            data={"tc": _plain(found["TC"]), "pairs": int(found["pairs"]), "videos": videos}
+            data={"tc": _plain(result["TC"]), "pairs": int(result["pairs"]), "videos": videos}
         )
 
     return run

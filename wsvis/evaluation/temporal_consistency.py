@@ -71,10 +71,10 @@ def temporal_consistency(
     for video in videos:
         _check(video, symmetric)
         for t, flow in enumerate(video.forward):
-            here, later = video.frames[t], video.frames[t + 1]
-            measures[0].add(warped_truth(later, flow, truth_score), kept(here, detection_score))
+            earlier, later = video.frames[t], video.frames[t + 1]
+            measures[0].add(warped_truth(later, flow, truth_score), kept(earlier, detection_score))
             if video.backward is not None and symmetric:
-                real = warped_truth(here, video.backward[t], truth_score)
+                real = warped_truth(earlier, video.backward[t], truth_score)
                 measures[1].add(real, kept(later, detection_score))
             pairs += 1
     values = [measure.numbers()["AP50"] for measure in measures]

@@ -52,10 +52,10 @@ class VideoTracks:
     width: int
     length: int
     truth: Sequence[TrueTrack]
-    found: Sequence[FoundTrack] = field(default=())
+    predicted: Sequence[FoundTrack] = field(default=())
 
 
-def tracks_of_video(number: int, video: Video, found: Sequence[Track]) -> VideoTracks:
+def tracks_of_video(number: int, video: Video, tracked: Sequence[Track]) -> VideoTracks:
     """Ground truth of a ``Video`` beside the tracks that a tracker found in it."""
     if video.instances is None:
         raise ValueError(f"video {video.id} has no ground truth")
@@ -65,7 +65,7 @@ def tracks_of_video(number: int, video: Video, found: Sequence[Track]) -> VideoT
     ]
     tracks = [
         FoundTrack(t.label, t.score, t.segmentations, where=f"{video.id}: track {t.id}")
-        for t in found
+        for t in tracked
     ]
     return VideoTracks(number, video.height, video.width, video.length, truth, tracks)
 
@@ -107,9 +107,9 @@ def mean_visible_area(areas: Int[np.ndarray, "N T"]) -> Float[np.ndarray, " N"]:
 
 
 def track_iou(
-    found: Sequence[FoundTrack],
+    predicted: Sequence[FoundTrack],
     truth: Sequence[TrueTrack],
-    found_areas: Int[np.ndarray, "D T"],
+    predicted_areas: Int[np.ndarray, "D T"],
     truth_areas: Int[np.ndarray, "G T"],
 ) -> Float[np.ndarray, "D G"]:
     """IoU of tracks: the sum of intersections over the sum of unions, both over all frames.
@@ -121,17 +121,17 @@ def track_iou(
     Masks are taken to be sound (``track_areas`` has been called on them).
     """
     # frame by frame: memory does not grow with the length of the video
-    shared = np.zeros((len(found), len(truth)))
-    here_found, here_truth = found_areas > 0, truth_areas > 0
-    for t in np.flatnonzero(here_found.any(axis=0) & here_truth.any(axis=0)).tolist():
-        rows, columns = np.flatnonzero(here_found[:, t]), np.flatnonzero(here_truth[:, t])
-        mine: list[Any] = [found[d].segmentations[t] for d in rows.tolist()]
-        real: list[Any] = [truth[g].segmentations[t] for g in columns.tolist()]
-        iou = np.asarray(coco_mask.iou(mine, real, [0] * len(real)), dtype=np.float64)
-        both = found_areas[rows, t][:, None] + truth_areas[columns, t]
+    shared = np.zeros((len(predicted), len(truth)))
+    seen_predicted, seen_truth = predicted_areas > 0, truth_areas > 0
+    for t in np.flatnonzero(seen_predicted.any(axis=0) & seen_truth.any(axis=0)).tolist():
+        rows, columns = np.flatnonzero(seen_predicted[:, t]), np.flatnonzero(seen_truth[:, t])
+        masks: list[Any] = [predicted[d].segmentations[t] for d in rows.tolist()]
+        true_masks: list[Any] = [truth[g].segmentations[t] for g in columns.tolist()]
+        iou = np.asarray(coco_mask.iou(masks, true_masks, [0] * len(true_masks)), dtype=np.float64)
+        both = predicted_areas[rows, t][:, None] + truth_areas[columns, t]
         # iou = i / (both - i), so i = iou * both / (1 + iou), a whole number
         shared[rows[:, None], columns] += np.rint(iou * both / (1 + iou))
-    union = found_areas.sum(axis=1)[:, None] + truth_areas.sum(axis=1) - shared
+    union = predicted_areas.sum(axis=1)[:, None] + truth_areas.sum(axis=1) - shared
     return shared / np.maximum(union, 1)
 
 

@@ -79,7 +79,7 @@ def video_ap(
         videos: each id once.
         classes: C; labels are 0..C-1.
         processes: worker processes; 1 means this one.
-        report: told ``{"videos": n}`` after every video.
+        report: called with ``{"videos": n}`` after every video.
 
     Raises:
         InputError: broken masks, wrong lengths, scores that are no finite numbers, a video twice.
@@ -107,30 +107,30 @@ def match_video(source: VideoSource, classes: int) -> tuple[int, dict[int, Class
     """Id and matches by class of one video (its whole share of the work)."""
     video = source if isinstance(source, VideoTracks) else source()
     shape = video.height, video.width, video.length
-    for track in (*video.truth, *video.found):
+    for track in (*video.truth, *video.predicted):
         if not 0 <= track.label < classes:
             raise ValueError(f"video {video.id}: label {track.label} is not in 0..{classes - 1}")
-    for n, track in enumerate(video.found):
+    for n, track in enumerate(video.predicted):
         if not np.isfinite(track.score):
             name = track.where or f"video {video.id}, track {n}"
             raise InputError(f"{name}: score {track.score} is not a finite number")
-    found_areas = track_areas(video.found, *shape)
+    found_areas = track_areas(video.predicted, *shape)
     truth_areas = track_areas(video.truth, *shape)
     result = {}
-    for label in sorted({track.label for track in (*video.truth, *video.found)}):
-        rows = [d for d, track in enumerate(video.found) if track.label == label]
-        rows = sorted(rows, key=lambda d: -video.found[d].score)[:MAX_DETECTIONS]
+    for label in sorted({track.label for track in (*video.truth, *video.predicted)}):
+        rows = [d for d, track in enumerate(video.predicted) if track.label == label]
+        rows = sorted(rows, key=lambda d: -video.predicted[d].score)[:MAX_DETECTIONS]
         columns = [g for g, track in enumerate(video.truth) if track.label == label]
         truth = [video.truth[g] for g in columns]
-        found = [video.found[d] for d in rows]
+        results = [video.predicted[d] for d in rows]
         of_masks = mean_visible_area(truth_areas[columns])
         stated = [
             float(area) if track.mean_area is None else track.mean_area
             for area, track in zip(of_masks, truth, strict=True)
         ]
         result[label] = _match_class(
-            np.array([track.score for track in found], dtype=np.float64),
-            track_iou(found, truth, found_areas[rows], truth_areas[columns]),
+            np.array([track.score for track in results], dtype=np.float64),
+            track_iou(results, truth, found_areas[rows], truth_areas[columns]),
             mean_visible_area(found_areas[rows]),
             np.array(stated, dtype=np.float64),
             np.array([track.crowd for track in truth], dtype=bool),

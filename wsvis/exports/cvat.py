@@ -28,12 +28,14 @@ def mask_polygons(mask: Bool[np.ndarray, "H W"]) -> list[Float[np.ndarray, "P 2"
 
     Holes are filled, and parts under three points left out: CVAT's polygons have neither.
     """
-    found, _ = cv2.findContours(
+    contours, _ = cv2.findContours(
         mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_TC89_KCOS
     )
-    outlines = [cv2.approxPolyDP(each, SIMPLIFIED, True)[:, 0].astype(np.float64) for each in found]
-    areas = [cv2.contourArea(each) for each in found]
-    order = sorted(range(len(found)), key=lambda n: -areas[n])
+    outlines = [
+        cv2.approxPolyDP(each, SIMPLIFIED, True)[:, 0].astype(np.float64) for each in contours
+    ]
+    areas = [cv2.contourArea(each) for each in contours]
+    order = sorted(range(len(contours)), key=lambda n: -areas[n])
     return [outlines[n] for n in order if len(outlines[n]) >= 3]
 
 

@@ -31,9 +31,9 @@ def stored_tracks(results: Path, listing: Path) -> tuple[Iterator[TrackedVideo],
     def videos() -> Iterator[TrackedVideo]:
         for entry, load in zip(truth.videos.values(), loads, strict=True):
             about = reread(listing, [entry.place[:2]])[0]
-            found = sorted(load().found, key=lambda track: -track.score)
+            ranked = sorted(load().predicted, key=lambda track: -track.score)
             tracks = []
-            for n, one in enumerate(found):
+            for n, one in enumerate(ranked):
                 masks = tuple(
                     rle if rle is not None and rle_areas([rle])[0] else None
                     for rle in one.segmentations

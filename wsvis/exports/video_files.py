@@ -28,7 +28,7 @@ def write_video_files(
     Args:
         dataset: what to write.
         out: a folder that does not exist yet, or is empty.
-        on_video: told (videos done, videos in all).
+        on_video: called with (videos done, videos in all).
 
     Raises:
         InputError: ``out`` is in use, or a frame is bad.
@@ -52,7 +52,7 @@ def label_ranges(video: Video) -> Iterator[tuple[int, int, int]]:
     """(first frame, last frame, class) of every unbroken stretch of frames that show a class."""
     for label in sorted({label for labels in video.labels for label in labels}):
         shown = [label in labels for labels in video.labels]
-        for there, group in itertools.groupby(range(video.length), key=shown.__getitem__):
+        for is_shown, group in itertools.groupby(range(video.length), key=shown.__getitem__):
             frames = list(group)
-            if there:
+            if is_shown:
                 yield frames[0], frames[-1], label

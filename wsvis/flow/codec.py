@@ -71,11 +71,11 @@ def decode_flow(
         ValueError: the arrays are not what :func:`encode_flow` makes.
     """
     blob, offsets, (count, height, width), step = _checked(encoded)
-    wanted = range(count)[pairs]
+    numbers = range(count)[pairs]
     expected = 2 * height * width * 2
     decompressor = zstandard.ZstdDecompressor()
-    flow = np.empty((len(wanted), height, width, 2), dtype=np.float32)
-    for row, p in enumerate(wanted):
+    flow = np.empty((len(numbers), height, width, 2), dtype=np.float32)
+    for row, p in enumerate(numbers):
         frame = blob[offsets[p] : offsets[p + 1]].tobytes()
         try:
             if zstandard.frame_content_size(frame) != expected:

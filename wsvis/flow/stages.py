@@ -52,15 +52,15 @@ def _both_ways(settings: FlowConfig, gap: int, raw: bool) -> Process:
         chained = not (raw and gap == 1 and _is_subsample(video))
         size = settings.long_side, settings.stored_stride
         if chained:
-            there, back = video_flow(read_frames(video), provider, gap, *size)
+            forward, backward = video_flow(read_frames(video), provider, gap, *size)
         else:
             first, second = read_pairs(video, gap)
-            there, back = pair_flow(first, second, provider, *size)
+            forward, backward = pair_flow(first, second, provider, *size)
         arrays: dict[str, np.ndarray] = {}
-        for name, field in (("forward", there), ("backward", back)):
+        for name, field in (("forward", forward), ("backward", backward)):
             encoded = encode_flow(field)
             arrays.update({f"{name}.{part}": array for part, array in encoded.items()})
-        return Payload(arrays, {"pairs": len(there), "gap": gap, "chained": chained})
+        return Payload(arrays, {"pairs": len(forward), "gap": gap, "chained": chained})
 
     return process
 

@@ -55,8 +55,8 @@ def category_name(where: str, entry: Mapping[str, Any]) -> str:
 def check_score(where: str, entry: Mapping[str, Any]) -> None:
     """Refuse a score that is no finite number."""
     if finite_number(entry.get("score")) is None:
-        said = shown_value(entry.get("score"))
-        raise InputError(f"{where}: score is {said}; it must be a finite number")
+        shown = shown_value(entry.get("score"))
+        raise InputError(f"{where}: score is {shown}; it must be a finite number")
 
 
 def is_crowd(where: str, entry: Mapping[str, Any]) -> bool:

@@ -69,14 +69,14 @@ def found_frames(
 
     Scores keep the precision of the file.
     """
-    mine = places.get(video.id, ())
+    listed = places.get(video.id, ())
     labels: list[list[int]] = [[] for _ in range(video.length)]
     scores: list[list[float]] = [[] for _ in range(video.length)]
     masks: list[list[Rle]] = [[] for _ in range(video.length)]
     every: list[Rle] = []
     names: list[str] = []
-    entries = reread(path, [place[:2] for place in mine])
-    for place, entry in zip(mine, entries, strict=True):
+    entries = reread(path, [place[:2] for place in listed])
+    for place, entry in zip(listed, entries, strict=True):
         for t, segmentation in _masks_of(entry):
             where = f"{path}: result {place.number}, frame {t}"
             rle = segmentation_of(segmentation, video, where)

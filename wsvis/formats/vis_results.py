@@ -46,7 +46,7 @@ def load_video(
     truth: VisTruth, path: Path, video: VideoEntry, places: Sequence[Place]
 ) -> VideoTracks:
     """Tracks of one video; compressed masks are checked when they are measured."""
-    found = []
+    tracks = []
     entries = reread(path, [(place.begin, place.end) for place in places])
     for place, entry in zip(places, entries, strict=True):
         where = f"{path}: result {place.number}"
@@ -55,9 +55,9 @@ def load_video(
             for t, mask in enumerate(entry["segmentations"])
         ]
         label = truth.labels[entry["category_id"]]
-        found.append(FoundTrack(label, float(entry["score"]), masks, where))
+        tracks.append(FoundTrack(label, float(entry["score"]), masks, where))
     return VideoTracks(
-        video.id, video.height, video.width, video.length, load_truth(truth, video), found
+        video.id, video.height, video.width, video.length, load_truth(truth, video), tracks
     )
 
 

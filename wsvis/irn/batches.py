@@ -190,8 +190,8 @@ class IrnBatches:
         epoch, place = divmod(step, self.steps_per_epoch)
         order = np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.samples))
         chosen = order[place * self.batch_size : (place + 1) * self.batch_size]
-        mine = range(self.worker, self.batch_size, self.workers)
-        samples = [self.samples[int(chosen[i])] for i in mine]
+        share = range(self.worker, self.batch_size, self.workers)
+        samples = [self.samples[int(chosen[i])] for i in share]
         sizes = [(sample.frame.shape[0], sample.frame.shape[1]) for sample in samples]
         canvas = canvas_size(max(h for h, _ in sizes), max(w for _, w in sizes), self.canvas)
         placements = [
@@ -203,12 +203,12 @@ class IrnBatches:
                 self.scales,
                 self.mirror,
             )
-            for i, (height, width) in zip(mine, sizes, strict=True)
+            for i, (height, width) in zip(share, sizes, strict=True)
         ]
         keys = None
         whole = self.scales == (1, 1)
         if whole and all(canvas_size(h, w, self.canvas) == canvas for h, w in sizes):
             keys = tuple(
-                (int(chosen[i]), p.mirrored) for i, p in zip(mine, placements, strict=True)
+                (int(chosen[i]), p.mirrored) for i, p in zip(share, placements, strict=True)
             )
         return make_batch(samples, placements, canvas, self.normalisation, keys)

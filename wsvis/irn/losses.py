@@ -91,8 +91,8 @@ def foreground_displacement_loss(
     offsets = torch.tensor(
         pair_offsets(radius), dtype=displacement.dtype, device=displacement.device
     )
-    wanted = offsets.T.reshape(1, 2, -1, 1, 1)
-    return _sum_over(_city_block(difference - wanted), foreground)
+    expected = offsets.T.reshape(1, 2, -1, 1, 1)
+    return _sum_over(_city_block(difference - expected), foreground)
 
 
 def background_displacement_loss(

@@ -59,8 +59,8 @@ def ir_labels(config: Config, wholes: Mapping[str, Payload]) -> Process:
             strict[frame], lenient[frame] = (label_map(maps, labels, t) for t in thresholds)
             classes.append(labels)
         if not crf.enabled:
-            found = [combine_labels(a, b) for a, b in zip(strict, lenient, strict=True)]
-            return labels_to_payload(np.stack(found) if found else strict)
+            combined = [combine_labels(a, b) for a, b in zip(strict, lenient, strict=True)]
+            return labels_to_payload(np.stack(combined) if combined else strict)
         return labels_to_payload(
             refined_ir_labels(
                 read_frames(video),
@@ -116,9 +116,9 @@ def training_frames(config: Config, dataset: Dataset, inputs: Inputs) -> IrnFram
 
     def read(stage: str) -> Callable[[str], Payload]:
         def payload(video: str) -> Payload:
-            found = inputs.video(stage, video)
-            assert found is not None  # videos without it are not in the data set given
-            return found
+            stored = inputs.video(stage, video)
+            assert stored is not None  # videos without it are not in the data set given
+            return stored
 
         return payload
 
@@ -187,7 +187,7 @@ def train(
         model: from :func:`initial_irn`; every worker has the same.
         stream: this worker's training batches.
         frames: all frames, for the mean displacement.
-        report: hears the loss and its parts.
+        report: called with the loss and its parts.
         group: the workers that train together.
         checkpoint: gets a training state every ``checkpoint_every`` steps.
         checkpoint_every: 0 = never.

@@ -130,9 +130,9 @@ def train_irn(
         (loss * workers).backward()
         updates.step()
         valid = pairs.counts[-1]
-        told = torch.stack([loss.detach(), *means, pairs.separable * valid, valid])
+        sums = torch.stack([loss.detach(), *means, pairs.separable * valid, valid])
         # of all workers: each has only its own share of every number
-        now, *parts, separable, valid = sum_over_workers(told).tolist()
+        now, *parts, separable, valid = sum_over_workers(sums).tolist()
         last.append(now)
         if not math.isfinite(now):
             raise InputError(f"flowIRN diverged at step {step}; lower irn.learning_rate")

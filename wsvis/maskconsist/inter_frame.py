@@ -79,11 +79,11 @@ def match_weights(
     height, width = flow_ba.shape[:2]
     every = math.ceil(math.sqrt(height * width / max_pixels)) if max_pixels else 1
     if every == 1:
-        carried, there = warp_masks(a.masks, flow_ba)[0], b.masks
+        carried, target = warp_masks(a.masks, flow_ba)[0], b.masks
     else:
         carried = warp_masks_on_grid(a.masks, flow_ba, every)
-        there = _pick(b.masks, _grid(height, width, every, flow_ba.device))
-    return pairwise_iou(carried, there) * (a.labels[:, None] == b.labels[None])
+        target = _pick(b.masks, _grid(height, width, every, flow_ba.device))
+    return pairwise_iou(carried, target) * (a.labels[:, None] == b.labels[None])
 
 
 def warp_masks_on_grid(

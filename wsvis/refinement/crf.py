@@ -113,8 +113,8 @@ def unary_energy(
     chosen.
     """
     number = max(label_counts, default=1)
-    wanted = torch.arange(number, device=labels.device).view(1, 1, -1, 1, 1)
-    given = _block_mean((labels.unsqueeze(2) == wanted).flatten(0, 1).float(), stride)
+    classes = torch.arange(number, device=labels.device).view(1, 1, -1, 1, 1)
+    given = _block_mean((labels.unsqueeze(2) == classes).flatten(0, 1).float(), stride)
     given = given.view(*labels.shape[:2], number, *given.shape[-2:])
     energy = torch.full_like(given, 1e4)
     for frame, count in enumerate(label_counts):
@@ -199,9 +199,9 @@ def _appearance_matrix(
     shifts = [dy * width + dx for dy, dx, _ in offsets]
     for p, (dy, dx, weight) in enumerate(offsets):
         rows, left, right = height - dy, max(-dx, 0), width - max(dx, 0)
-        here = colours[:, :, :rows, left:right]
-        there = colours[:, :, dy:, left + dx : right + dx]
-        red, green, blue = (here - there).square_().unbind(1)
+        first = colours[:, :, :rows, left:right]
+        second = colours[:, :, dy:, left + dx : right + dx]
+        red, green, blue = (first - second).square_().unbind(1)
         squared = red.add(green).add_(blue).mul_(-0.5 / colour_sigma**2)
         # Weights that change nothing become 0: denormal numbers are slow on a processor.
         near = functional.threshold(squared.exp_(), 1e-6, 0)

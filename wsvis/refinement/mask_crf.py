@@ -59,20 +59,20 @@ def refine_masks(
     if len(frames) != len(instances):
         raise ValueError(f"{len(frames)} frames, {len(instances)} lists of instances")
     height, width = frames.shape[1:3]
-    found = [best(frame, MOST) for frame in instances]
-    busy = [t for t, frame in enumerate(found) if len(frame)]
+    sharpened = [best(frame, MOST) for frame in instances]
+    busy = [t for t, frame in enumerate(sharpened) if len(frame)]
     if not busy:
-        return found
-    maps = np.stack([painted(found[t], height, width) for t in busy])
+        return sharpened
+    maps = np.stack([painted(sharpened[t], height, width) for t in busy])
     refined = dense_crf(
         torch.from_numpy(frames[busy]).to(device),
         torch.from_numpy(maps).unsqueeze(1).to(device),
-        [len(found[t]) + 1 for t in busy],
+        [len(sharpened[t]) + 1 for t in busy],
         **crf,  # pyright: ignore[reportArgumentType]
     )
     for t, labels in zip(busy, refined[:, 0].cpu().numpy(), strict=True):
-        found[t] = unpainted(found[t], labels, min_area)
-    return found
+        sharpened[t] = unpainted(sharpened[t], labels, min_area)
+    return sharpened
 
 
 def unpainted(

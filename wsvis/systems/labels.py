@@ -29,11 +29,11 @@ def self_labels(config: Config, wholes: Mapping[str, Payload]) -> Process:
     settings = config.self_training
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
-        found = payload_to_instances(inputs["predictions"])
+        detections = payload_to_instances(inputs["predictions"])
         return instances_to_payload(
             [
                 confident(frame, settings.score, classes if settings.frame_classes else None)
-                for frame, classes in zip(found, video.labels, strict=True)
+                for frame, classes in zip(detections, video.labels, strict=True)
             ]
         )
 
@@ -41,13 +41,13 @@ def self_labels(config: Config, wholes: Mapping[str, Payload]) -> Process:
 
 
 def confident(
-    found: FrameInstances, min_score: float, classes: tuple[int, ...] | None
+    detections: FrameInstances, min_score: float, classes: tuple[int, ...] | None
 ) -> FrameInstances:
     """The detections of a frame that score enough and are of the given classes (``None``: any)."""
-    chosen = found.scores >= min_score
+    chosen = detections.scores >= min_score
     if classes is not None:
-        chosen &= np.isin(found.labels, classes)
-    return subset(found, np.flatnonzero(chosen).tolist())
+        chosen &= np.isin(detections.labels, classes)
+    return subset(detections, np.flatnonzero(chosen).tolist())
 
 
 def truth_labels(config: Config, wholes: Mapping[str, Payload]) -> Process:

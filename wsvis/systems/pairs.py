@@ -33,7 +33,7 @@ class _Video:
 
     @property
     def nbytes(self) -> int:
-        masks = [rle for found in self.labels for rle in found.masks]
+        masks = [rle for frame in self.labels for rle in frame.masks]
         return self.flow.nbytes + sum(len(rle["counts"]) + RLE_OVERHEAD for rle in masks)
 
 
@@ -75,7 +75,7 @@ class StoredPairs(Sequence[PairSample]):
         """Video, first frame, second frame of every pair."""
         empty: list[tuple[int, int, int]] = []
         for number, video in enumerate(videos):
-            counts = [len(found) for found in self._labels(video)]
+            counts = [len(frame) for frame in self._labels(video)]
             for a, b in frame_pairs(video.length, delta):
                 if counts[a] + counts[b]:
                     self.where.append((number, a, b))
@@ -92,11 +92,11 @@ class StoredPairs(Sequence[PairSample]):
         begin = self._begin[number]
         video = self.frames.videos[number]
         kept = self._video(video)
-        there, back = decoded_flow(kept.flow, slice(a, a + 1))
+        forward, backward = decoded_flow(kept.flow, slice(a, a + 1))
         return PairSample(
             frames=(self.frames[begin + a], self.frames[begin + b]),
             labels=(kept.labels[a], kept.labels[b]),
-            flow=(there[0], back[0]),
+            flow=(forward[0], backward[0]),
             background=(
                 self.background and not video.labels[a],
                 self.background and not video.labels[b],
@@ -104,8 +104,8 @@ class StoredPairs(Sequence[PairSample]):
         )
 
     def _labels(self, video: Video) -> list[FrameInstances]:
-        found = payload_to_instances(self.labels(video.id))
-        return [kept(frame, self.min_score) for frame in found]
+        frames = payload_to_instances(self.labels(video.id))
+        return [kept(frame, self.min_score) for frame in frames]
 
     def _video(self, video: Video) -> _Video:
         if video.id in self._kept:

@@ -46,15 +46,15 @@ def predict_frames(
     assert isinstance(model, Detector)
     device = next(model.parameters()).device
     selection = Selection(most=detections, score=score_threshold, nms=nms_threshold)
-    found: list[FrameInstances] = []
+    results: list[FrameInstances] = []
     for part in _of_one_size(frames, batch_size):
         size = (part[0].shape[0], part[0].shape[1])
         images = [as_image(resize_frame(frame, *resized(*size, short_side))) for frame in part]
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             passed = model.run([image.to(device) for image in images])
             predictions = passed.predictions(selection, [size] * len(part))
-        found.extend(to_frame_instances(p) for p in predictions)
-    return found
+        results.extend(to_frame_instances(p) for p in predictions)
+    return results
 
 
 def _of_one_size(frames: Sequence[np.ndarray], most: int) -> Iterator[list[np.ndarray]]:

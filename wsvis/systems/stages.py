@@ -114,9 +114,9 @@ def training_pairs(
 
     def read(stage: str) -> Callable[[str], Payload]:
         def payload(video: str) -> Payload:
-            found = inputs.video(stage, video)
-            assert found is not None  # videos without it are not in the list given
-            return found
+            stored = inputs.video(stage, video)
+            assert stored is not None  # videos without it are not in the list given
+            return stored
 
         return payload
 
@@ -194,7 +194,7 @@ def train(
         dataset: gives the class names, and the size of frames where training keeps it.
         model: from :func:`initial_detector`.
         stream: from :func:`training_batches`.
-        report: hears the loss, its parts, and how many labels went in and came out.
+        report: called with the loss, its parts, and how many labels went in and came out.
         group: the workers that train together.
         checkpoint: gets a training state every ``checkpoint_every`` steps.
         checkpoint_every: 0 = never.
@@ -269,7 +269,7 @@ def predictions(
     settings = config.detector
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
-        found = predict_frames(
+        detections = predict_frames(
             model,
             list(read_frames(video)),
             short_side=settings.infer_short_side,
@@ -277,6 +277,6 @@ def predictions(
             nms_threshold=settings.nms_threshold,
             detections=settings.detections,
         )
-        return instances_to_payload(found)
+        return instances_to_payload(detections)
 
     return process

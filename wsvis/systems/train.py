@@ -154,8 +154,8 @@ def train_detector(
                 values.sum().backward()
             totals += values.detach()
         # of all workers: each has only its own pairs
-        told = sum_over_workers(torch.cat([totals, totals.new_tensor(counts.numbers)]))
-        totals = told[: len(LOSSES)] / workers
+        sums = sum_over_workers(torch.cat([totals, totals.new_tensor(counts.numbers)]))
+        totals = sums[: len(LOSSES)] / workers
         now = float(totals.sum())
         last.append(now)
         if not math.isfinite(now):
@@ -165,13 +165,13 @@ def train_detector(
         updates.step()
         done = step + 1
         if report and (done % report_every == 0 or done == steps):
-            found = dict(zip(LOSSES, totals.tolist(), strict=True))
+            losses = dict(zip(LOSSES, totals.tolist(), strict=True))
             rate = learning_rate * factor
             frames = 2 * len(batch) * workers
             means = {
-                n: v / frames for n, v in zip(COUNTS, told[len(LOSSES) :].tolist(), strict=True)
+                n: v / frames for n, v in zip(COUNTS, sums[len(LOSSES) :].tolist(), strict=True)
             }
-            report({"step": done, "loss": now, **found, "learning_rate": rate, **means})
+            report({"step": done, "loss": now, **losses, "learning_rate": rate, **means})
         if checkpoint and checkpoint_every and done % checkpoint_every == 0:
             checkpoint(detector_training_state(model, updates, done, identity, last))
     model.eval()
@@ -190,8 +190,8 @@ def pair_to_device(pair: TrainingPair, device: torch.device) -> TrainingPair:
     if pair.flow_ab.device == device:
         return pair
 
-    def moved(found: InstanceTensors) -> InstanceTensors:
-        parts = (found.boxes, found.labels, found.masks, found.scores)
+    def moved(instances: InstanceTensors) -> InstanceTensors:
+        parts = (instances.boxes, instances.labels, instances.masks, instances.scores)
         return InstanceTensors(*(part.to(device, non_blocking=True) for part in parts))
 
     def sent(values: Tensor) -> Tensor:
@@ -215,7 +215,7 @@ class _Counts:
 
     def counting(self, pair: TrainingPair, refine: RefinePair | None) -> Refine | None:
         """``refine`` with the pair's flow, for the detector's forward pass."""
-        given = sum(len(found) for found in pair.targets)
+        given = sum(len(instances) for instances in pair.targets)
         self.labels += given
         if refine is None:
             self.targets += given

@@ -15,8 +15,8 @@ def boxes_of(masks: Sequence[Rle]) -> Float[np.ndarray, "N 4"]:
     """Tight boxes, straight from RLE; of no size for an empty mask."""
     if not masks:
         return np.zeros((0, 4))
-    found = coco_mask.toBbox(list(masks))  # pyright: ignore[reportArgumentType]
-    boxes = np.array(found, dtype=np.float64).reshape(-1, 4)
+    xywh = coco_mask.toBbox(list(masks))  # pyright: ignore[reportArgumentType]
+    boxes = np.array(xywh, dtype=np.float64).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     return boxes
 

@@ -65,10 +65,10 @@ def assign(scores: Float[np.ndarray, "N K"], losers: Literal["new", "drop"]) -> 
         scores: from :func:`association_scores`.
         losers: what becomes of the others: dropped as duplicates, or new objects.
     """
-    wanted = (scores.argmax(axis=1) - 1).tolist() if len(scores) else []
-    chosen: list[int | None] = list(wanted)
-    for identity in set(wanted) - {NEW}:
-        rivals = [i for i, want in enumerate(wanted) if want == identity]
+    best = (scores.argmax(axis=1) - 1).tolist() if len(scores) else []
+    chosen: list[int | None] = list(best)
+    for identity in set(best) - {NEW}:
+        rivals = [i for i, want in enumerate(best) if want == identity]
         winner = max(rivals, key=lambda i: scores[i, identity + 1])
         for i in rivals:
             if i != winner:

@@ -50,16 +50,16 @@ def tracks(config: Config, wholes: Mapping[str, Payload], *, detections: str) ->
     return process
 
 
-def tracks_to_payload(found: Sequence[Track]) -> Payload:
+def tracks_to_payload(tracks: Sequence[Track]) -> Payload:
     """Tracks of one video, ready to be stored; masks as RLE in the plain data."""
     return Payload(
         arrays={
-            "labels": np.array([track.label for track in found], dtype=np.int64),
-            "scores": np.array([track.score for track in found], dtype=np.float64),
+            "labels": np.array([track.label for track in tracks], dtype=np.int64),
+            "scores": np.array([track.score for track in tracks], dtype=np.float64),
         },
         data={
-            "segmentations": [list(track.segmentations) for track in found],
-            "frame_scores": [list(track.frame_scores) for track in found],
+            "segmentations": [list(track.segmentations) for track in tracks],
+            "frame_scores": [list(track.frame_scores) for track in tracks],
         },
     )
 

@@ -85,7 +85,7 @@ def track_video(
                 vectors: Sequence[np.ndarray] = _places(chosen)
             else:
                 vectors = [one[keep] for one, keep in zip(descriptors, entering, strict=True)]
-            found = forest_path_cutting(
+            linked = forest_path_cutting(
                 chosen,
                 motion,
                 vectors,
@@ -94,14 +94,14 @@ def track_video(
                 max_tracks=max_tracks,
             )
         elif method == "online":
-            found = online_tracks(
+            linked = online_tracks(
                 chosen, motion, overlap=online_overlap, min_overlap=online_min_overlap
             )
         else:
-            found = iou_tracks(chosen, min_overlap=iou_min_overlap)
+            linked = iou_tracks(chosen, min_overlap=iou_min_overlap)
         if method != "forest" and max_tracks:
-            found = _best(found, chosen, scoring, max_tracks)
-        groups += [[(t, entering[t][n]) for t, n in group] for group in found]
+            linked = _best(linked, chosen, scoring, max_tracks)
+        groups += [[(t, entering[t][n]) for t, n in group] for group in linked]
     return tracks_of(groups, frames, voting=voting, scoring=scoring)
 
 

@@ -55,7 +55,7 @@ def tracks_of(
     Raises:
         ValueError: a group is empty or has two detections in a frame.
     """
-    found: list[Track] = []
+    tracks: list[Track] = []
     for group in groups:
         if not group or len({t for t, _ in group}) != len(group):
             raise ValueError(f"a track needs one detection in each of its frames, not {group}")
@@ -73,6 +73,6 @@ def tracks_of(
                 score = sums[label][1] / len(group)
             else:
                 score = float(np.mean([score for score in scores if score is not None]))
-            found.append(Track(0, label, score, tuple(masks), tuple(scores)))
-    found.sort(key=lambda track: -track.score)
-    return [replace(track, id=number) for number, track in enumerate(found)]
+            tracks.append(Track(0, label, score, tuple(masks), tuple(scores)))
+    tracks.sort(key=lambda track: -track.score)
+    return [replace(track, id=number) for number, track in enumerate(tracks)]

@@ -44,22 +44,24 @@ def method_grid(
         height: of each picture, in pixels.
         unscored: methods whose scores tell nothing: they are not written.
     """
-    for name, found in methods.items():
-        if len(found) != len(frames):
-            raise ValueError(f"{name} has {len(found)} frames, not {len(frames)}")
-    real = truth or [none_found()] * len(frames)
+    for name, frames_of_method in methods.items():
+        if len(frames_of_method) != len(frames):
+            raise ValueError(f"{name} has {len(frames_of_method)} frames, not {len(frames)}")
+    true_frames = truth or [none_found()] * len(frames)
     rows = []
     if truth is not None:
         drawn = [
-            overlay_instances(frame, there, class_names, show_scores=False)
-            for frame, there in zip(frames, truth, strict=True)
+            overlay_instances(frame, truth_frame, class_names, show_scores=False)
+            for frame, truth_frame in zip(frames, truth, strict=True)
         ]
         rows.append(captioned_row(GROUND_TRUTH, drawn, height))
-    for name, found in methods.items():
+    for name, frames_of_method in methods.items():
         drawn = []
-        for frame, mine, there in zip(frames, found, real, strict=True):
-            shown = kept(mine, min_score)
-            ids = matched_ids(shown, there)
+        for frame, predicted, truth_frame in zip(
+            frames, frames_of_method, true_frames, strict=True
+        ):
+            shown = kept(predicted, min_score)
+            ids = matched_ids(shown, truth_frame)
             drawn.append(
                 overlay_instances(
                     frame, shown, class_names, ids=ids, show_scores=name not in unscored

@@ -42,8 +42,8 @@ def pr_curves(
     figure = Figure(figsize=(11.5, 4.4), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     figure.suptitle(title, fontsize=12, x=0.01, ha="left")
-    there = ~np.isnan(precision[0, 0])
-    mean = precision[..., there].mean(-1) if there.any() else np.zeros(precision.shape[:2])
+    measured = ~np.isnan(precision[0, 0])
+    mean = precision[..., measured].mean(-1) if measured.any() else np.zeros(precision.shape[:2])
     for k, threshold in enumerate(thresholds):
         colour = matplotlib.colormaps["viridis"](0.9 * k / max(len(thresholds) - 1, 1))
         label = f"IoU {threshold:.2f}: AP {100 * mean[k].mean():.1f}"
@@ -74,8 +74,8 @@ def class_bars(
         names: which numbers; empty: AP50 and AP where there are such, else the first two.
     """
     offered = list(next(iter(by_class.values()), {}))
-    wanted = [name for name in ("AP", "AP50") if name in offered]
-    names = list(names) or wanted or offered[:2]
+    metrics = [name for name in ("AP", "AP50") if name in offered]
+    names = list(names) or metrics or offered[:2]
     rows = {c: [numbers[name] for name in names] for c, numbers in by_class.items()}
     known = {c: row for c, row in rows.items() if row and not np.isnan(row[0])}
     order = sorted(known, key=lambda c: (known[c][0], known[c][-1]))

@@ -127,17 +127,17 @@ def stack_strips(
     return np.concatenate(rows)
 
 
-def matched_ids(found: FrameInstances, true: FrameInstances) -> list[int]:
+def matched_ids(detections: FrameInstances, true: FrameInstances) -> list[int]:
     """An id per found instance: the position of the true one it overlaps most, one to one.
 
     Found instances without a partner get numbers that no true instance has.
     """
-    overlap = rle_iou(found.masks, true.masks)
-    ids = [-1] * len(found)
+    overlap = rle_iou(detections.masks, true.masks)
+    ids = [-1] * len(detections)
     for i, j in zip(*linear_sum_assignment(overlap, maximize=True), strict=True):
         if overlap[i, j] > 0:
             ids[int(i)] = int(j)
-    fresh = iter(range(len(true), len(true) + len(found)))
+    fresh = iter(range(len(true), len(true) + len(detections)))
     return [next(fresh) if n < 0 else n for n in ids]
 
 

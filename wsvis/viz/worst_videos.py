@@ -43,12 +43,12 @@ def fit(
 def video_fit(video: VideoTracks) -> float:
     """:func:`fit` of a video's tracks."""
     shape = video.height, video.width, video.length
-    found, truth = list(video.found), [track for track in video.truth if not track.crowd]
+    predicted, truth = list(video.predicted), [track for track in video.truth if not track.crowd]
     return fit(
-        track_iou(found, truth, track_areas(found, *shape), track_areas(truth, *shape)),
-        np.array([track.label for track in found], dtype=np.int64),
+        track_iou(predicted, truth, track_areas(predicted, *shape), track_areas(truth, *shape)),
+        np.array([track.label for track in predicted], dtype=np.int64),
         np.array([track.label for track in truth], dtype=np.int64),
-        np.array([track.score for track in found], dtype=np.float64),
+        np.array([track.score for track in predicted], dtype=np.float64),
     )
 
 

@@ -55,13 +55,13 @@ def check_output(folder: Path) -> None:
     Raises:
         InputError: one line that names what is in the way.
     """
-    there = folder
-    while not os.path.lexists(there) and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        raise InputError(f"--output: {there} is no folder; give another")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"--output: {there} cannot be written; give another folder")
+    existing = folder
+    while not os.path.lexists(existing) and existing != existing.parent:
+        existing = existing.parent
+    if not existing.is_dir():
+        raise InputError(f"--output: {existing} is no folder; give another")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise InputError(f"--output: {existing} cannot be written; give another folder")
 
 
 def _check_nodes(output: Path, mark: Path) -> None:
@@ -69,8 +69,8 @@ def _check_nodes(output: Path, mark: Path) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    here = ray.get_runtime_context().get_node_id()
-    nodes = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != here]
+    driver_node = ray.get_runtime_context().get_node_id()
+    nodes = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] != driver_node]
 
     @ray.remote(num_cpus=0)
     def sees() -> bool:

@@ -141,12 +141,12 @@ def _joined(address: str, log_to_driver: bool) -> Iterator[None]:
         )
     use_token()
     packages = [str(folder) for folder in package_folders()]
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as output:
         try:
             # three seconds of attempts; the log lines of each go to the error, not to the screen
             with (
                 environment(RAY_gcs_server_port_wait_time_s="3"),
-                stderr_to(said.fileno()),
+                stderr_to(output.fileno()),
                 signals_stay_ours(),
             ):
                 ray.init(
@@ -157,8 +157,8 @@ def _joined(address: str, log_to_driver: bool) -> Iterator[None]:
                     runtime_env={"py_modules": packages, "excludes": ["__pycache__"]},
                 )
         except Exception as error:
-            said.seek(0)
-            if "InvalidAuthToken" in said.read():
+            output.seek(0)
+            if "InvalidAuthToken" in output.read():
                 cure = "its token is another one; copy its ~/.ray/auth_token to this machine"
             else:
                 cure = f"{' '.join(str(error).split())[:300]}; its nodes need this Python and Ray"
@@ -190,13 +190,13 @@ def object_store_bytes() -> int:
     """
     import psutil
 
-    wanted = max(min(psutil.virtual_memory().available // 10, _LARGEST_STORE), _SMALLEST_STORE)
+    size = max(min(psutil.virtual_memory().available // 10, _LARGEST_STORE), _SMALLEST_STORE)
     with contextlib.suppress(OSError):
         # containers often have 64 MB here; Ray then falls back to files, and says so itself
         free = int(shutil.disk_usage("/dev/shm").free * 0.9)
-        if _SMALLEST_STORE <= free < wanted:
+        if _SMALLEST_STORE <= free < size:
             return free
-    return wanted
+    return size
 
 
 def _check_address(address: str) -> None:

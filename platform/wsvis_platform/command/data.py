@@ -43,8 +43,8 @@ def data_synth(
     from wsvis.exports.video_files import write_video_files
 
     videos = videos or (12 if as_videos else 60)
-    wanted = {"frames": frames, "height": height, "width": width}
-    dataset = synthetic_dataset(split, videos, {k: v for k, v in wanted.items() if v})
+    sizes = {"frames": frames, "height": height, "width": width}
+    dataset = synthetic_dataset(split, videos, {k: v for k, v in sizes.items() if v})
     with Screen() as screen, screen.bar("writing clips", videos) as bar:
         write = write_video_files if as_videos else write_ytvis
         path = write(dataset, out, bar.update)

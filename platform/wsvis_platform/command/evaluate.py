@@ -43,7 +43,10 @@ def evaluate_vis(
         videos = open_results(Path(results), truth)
         with screen.bar("measuring videos", len(truth.videos)) as bar:
             measured = video_ap(
-                videos, len(truth.classes), processes, lambda told: bar.update(int(told["videos"]))
+                videos,
+                len(truth.classes),
+                processes,
+                lambda progress: bar.update(int(progress["videos"])),
             )
         report: dict[str, Any] = {**video_numbers(measured), "videos": measured.videos}
         if per_class:
@@ -80,9 +83,9 @@ def evaluate_frames(
         frames = instances = 0
         with screen.bar("measuring videos", len(truth.videos)) as bar:
             for done, video in enumerate(truth.videos.values(), start=1):
-                found = found_frames(truth, Path(results), video, places)
-                for real, mine in zip(true_frames(truth, video), found, strict=True):
-                    entering = kept(mine, score_threshold)
+                detections = found_frames(truth, Path(results), video, places)
+                for real, predicted in zip(true_frames(truth, video), detections, strict=True):
+                    entering = kept(predicted, score_threshold)
                     measure.add(real, entering)
                     frames, instances = frames + 1, instances + len(entering)
                 bar.update(done)
@@ -139,11 +142,11 @@ def evaluate_cityscapes(
             for done, (png, txt) in enumerate(pairs, start=1):
                 ids = read_truth(png)
                 height, width = ids.shape
-                found = read_predictions(txt, Path(pred), height, width)
-                coco.add(coco_truth(ids), found)
-                painted = semantic_map(found, height, width, semantic_score)
+                predictions = read_predictions(txt, Path(pred), height, width)
+                coco.add(coco_truth(ids), predictions)
+                painted = semantic_map(predictions, height, width, semantic_score)
                 confusion = confusion + confusion_matrix(thing_map(ids), painted, classes)
-                yield ids, found
+                yield ids, predictions
                 bar.update(done)
 
         with screen.bar("measuring images", len(pairs)) as bar:
@@ -208,8 +211,10 @@ def evaluate_tc(
                         f"{gt}: video {video.id} is listed as {size[1]}x{size[0]}, but a frame is "
                         f"{wrong[0][1]}x{wrong[0][0]} pixels; correct the list"
                     )
-                there, back = video_flow(np.stack(images), estimator)
-                yield PredictedVideo(found_frames(truth, Path(results), video, places), there, back)
+                forward, backward = video_flow(np.stack(images), estimator)
+                yield PredictedVideo(
+                    found_frames(truth, Path(results), video, places), forward, backward
+                )
                 bar.update(done)
 
         with screen.bar("measuring videos", len(truth.videos)) as bar:

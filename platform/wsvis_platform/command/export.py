@@ -79,10 +79,10 @@ def _write(
     from wsvis.exports.ytvis import ytvis_annotations
     from wsvis.files.atomic import new_folder, write_text
 
-    found, categories = stored_tracks(source, listing)
+    tracked, categories = stored_tracks(source, listing)
     videos = (
         replace(video, tracks=tuple(track for track in video.tracks if track.score >= min_score))
-        for video in found
+        for video in tracked
     )
     if form == "coco":
         return write_coco(Path(out), videos, categories), "annotations"

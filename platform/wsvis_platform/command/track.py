@@ -91,14 +91,14 @@ def track(
         entries = []
         with screen.bar("tracking videos", len(listed.videos)) as bar:
             for done, video in enumerate(listed.videos.values(), start=1):
-                found = found_frames(listed, Path(predictions), video, places)
-                if any(map(len, found)):
-                    wanted = needs_frames or look is not None
-                    images = video_images(listed, video, folder) if wanted else []
+                detections = found_frames(listed, Path(predictions), video, places)
+                if any(map(len, detections)):
+                    read_frames = needs_frames or look is not None
+                    images = video_images(listed, video, folder) if read_frames else []
                     tracks = track_video(
-                        found,
+                        detections,
                         backward(video, images),
-                        look(images, found) if look else None,
+                        look(images, detections) if look else None,
                         method=method,
                         class_mode=class_mode,
                         scoring=scoring,

@@ -13,13 +13,13 @@ MOST_POINTS = 200
 """Per curve: what a plot can show, and what a database takes in a moment."""
 
 
-def training_curves(store: Store, found: Measurement) -> list[tuple[int, dict[str, float]]]:
+def training_curves(store: Store, measurement: Measurement) -> list[tuple[int, dict[str, float]]]:
     """(step, values) of every network trained for a setting, seed by seed.
 
     A value is called ``<network>/<what>.seed<n>``, for instance ``detector/loss.seed0``.
     """
     series: list[tuple[int, dict[str, float]]] = []
-    for seed, keys in zip(found.seeds, found.keys, strict=True):
+    for seed, keys in zip(measurement.seeds, measurement.keys, strict=True):
         for stage in sorted(TRAINED & keys.keys()):
             if store.manifest(stage, keys[stage]) is None:
                 continue

@@ -13,15 +13,15 @@ from wsvis_platform.store.video_worker import StoreInputs
 
 
 def write_labels(
-    folder: Path, name: str, found: Measurement, dataset: Dataset, store: Store
+    folder: Path, name: str, measurement: Measurement, dataset: Dataset, store: Store
 ) -> list[Path]:
     """Pseudo-labels of a setting's first seed as YouTube-VIS JSON."""
-    inputs = StoreInputs(store, found.keys[0])
+    inputs = StoreInputs(store, measurement.keys[0])
 
     def labels(video: str) -> list[FrameInstances] | None:
         payload = inputs.video("pseudo_labels", video)
         return None if payload is None else payload_to_instances(payload)
 
-    file = folder / f"pseudo_labels_{name}_seed{found.seeds[0]}.json"
+    file = folder / f"pseudo_labels_{name}_seed{measurement.seeds[0]}.json"
     write_pseudo_labels(dataset, labels, file)
     return [file]

@@ -25,9 +25,9 @@ def data_inputs(config: DataConfig, dataset: Dataset, held_out: Dataset | None =
     return [_input(config, side, context) for context, side in sides.items()]
 
 
-def missing_inputs(inputs: Sequence[Any], there: Sequence[Any]) -> list[Any]:
+def missing_inputs(inputs: Sequence[Any], logged: Sequence[Any]) -> list[Any]:
     """Those that a run does not have yet."""
-    known = {(each.dataset.name, each.dataset.digest) for each in there}
+    known = {(each.dataset.name, each.dataset.digest) for each in logged}
     return [each for each in inputs if (each.dataset.name, each.dataset.digest) not in known]
 
 

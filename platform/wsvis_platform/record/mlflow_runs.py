@@ -83,8 +83,8 @@ class Runs:
         whole = _coded(f"{parent}/{identity}" if parent else identity)
         tags = {key: _cut(value, _LONGEST_TAG) for key, value in tags.items()}
         with self.lock:
-            there = self._of_identity(whole)
-            same = next((run for run in there if _agree(run.data.params, params or {})), None)
+            known_runs = self._of_identity(whole)
+            same = next((run for run in known_runs if _agree(run.data.params, params or {})), None)
             if same is None:
                 run = self._create(name, {**tags, IDENTITY: whole}, parent, started)
             else:
@@ -93,7 +93,7 @@ class Runs:
                     self.client.delete_tag(run, key)
                 # the name too: the same setting may be another trial of a longer sweep
                 self.write(run, tags={**tags, "mlflow.runName": name})
-            for other in there:
+            for other in known_runs:
                 if other.info.run_id != run and SUPERSEDED not in other.data.tags:
                     self._supersede(other, run)
         return run, same is None
@@ -138,16 +138,16 @@ class Runs:
                 self.interrupt(each)
 
     def _search(self, condition: str) -> list[Any]:
-        found: list[Any] = []
+        runs: list[Any] = []
         page = None
         while True:
             part = self.client.search_runs(
                 [self.experiment_id], condition, max_results=1000, page_token=page
             )
-            found += part
+            runs += part
             page = getattr(part, "token", None)
             if not page:
-                return found
+                return runs
 
     def end(self, run: str, status: str, at: int, *, keep: bool = False) -> None:
         """End a run; ``at`` in milliseconds since 1970.
@@ -155,8 +155,8 @@ class Runs:
         ``keep``: one that an earlier attempt ended like this keeps its end, and so its duration.
         """
         if keep:
-            there = self.client.get_run(run).info
-            if there.status == status and there.end_time:
+            info = self.client.get_run(run).info
+            if info.status == status and info.end_time:
                 return
         self.client.set_terminated(run, status, at)
 
@@ -231,9 +231,9 @@ def _coded(identity: str) -> str:
     return "".join(f"%{ord(c):02X}" if c in "'\"`%\\" else c for c in identity)
 
 
-def _agree(there: Mapping[str, str], params: Mapping[str, Any]) -> bool:
+def _agree(logged: Mapping[str, str], params: Mapping[str, Any]) -> bool:
     """Whether no setting of a run has another value; one that it lacks can be added."""
-    return all(there.get(k, shown) == shown for k, v in params.items() for shown in [_shown(v)])
+    return all(logged.get(k, shown) == shown for k, v in params.items() for shown in [_shown(v)])
 
 
 def _shown(value: Any) -> str:

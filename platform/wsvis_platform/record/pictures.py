@@ -61,7 +61,7 @@ class FramePictures:
     """Which video and frame."""
     strip: UInt8[np.ndarray, "H W 3"]
     """Frame, flow, CAM, f-CAM, pseudo-mask and ground truth."""
-    found: UInt8[np.ndarray, "h w 3"]
+    detected: UInt8[np.ndarray, "h w 3"]
     """The masks alone, over the frame."""
 
 
@@ -101,15 +101,15 @@ def stacked(pictures: Sequence[FramePictures], title: str = "") -> UInt8[np.ndar
 def _drawn(
     config: Config, dataset: Dataset, video: Video, frame: int, inputs: StoreInputs, masks: str
 ) -> FramePictures | None:
-    found = inputs.video(masks, video.id)
-    if found is None:
+    labelled = inputs.video(masks, video.id)
+    if labelled is None:
         return None
-    found = payload_to_instances(found)[frame]
+    labelled = payload_to_instances(labelled)[frame]
     detections = None
     if (labels := LEARNT_FROM.get(masks)) is not None:
-        detections = kept(found, SHOWN_SCORE)
+        detections = kept(labelled, SHOWN_SCORE)
         learnt = inputs.video(labels, video.id) if labels in inputs.keys else None
-        found = payload_to_instances(learnt)[frame] if learnt else none_found()
+        labelled = payload_to_instances(learnt)[frame] if learnt else none_found()
     unused = unused_panels(config, masks)
     picture, flow = _frame_and_flow(video, frame, inputs)
     cam = np.zeros((0, video.height, video.width), np.float32)
@@ -137,14 +137,14 @@ def _drawn(
         flow,
         cam,
         amplified,
-        found,
+        labelled,
         truth,
         dataset.classes,
         threshold=config.ir_labels.foreground_threshold,
         detections=detections,
         unused=unused,
     )
-    shown = found if detections is None else detections
+    shown = labelled if detections is None else detections
     ids = matched_ids(shown, truth or none_found())
     overlay = overlay_instances(picture, shown, dataset.classes, ids=ids)
     return FramePictures(f"{video.id}, frame {frame}", strip, overlay)
@@ -202,7 +202,7 @@ def comparison(
     order = sorted(dataset.videos, key=lambda v: -len(v.instances or ()))  # stable: always the same
     grids = []
     for video in order[:videos]:
-        found = {
+        payloads = {
             name: StoreInputs(store, keys).video(stage, video.id)
             for name, (stage, keys) in methods.items()
         }
@@ -213,7 +213,7 @@ def comparison(
             truth = [as_instances(real) for real in frame_truths(video)[part]]
         rows = {
             name: payload_to_instances(payload)[part]
-            for name, payload in found.items()
+            for name, payload in payloads.items()
             if payload is not None
         }
         if rows:

@@ -27,13 +27,13 @@ LIBRARIES = (
 @functools.cache
 def library_versions() -> dict[str, str]:
     """Name -> version of Python and of the libraries a result depends on."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in ("wsvis", *LIBRARIES):
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 def git_state(folder: Path | None = None) -> dict[str, str]:

@@ -243,12 +243,12 @@ class Tracker:
         params, metrics = params or {}, metrics or {}
         points = [(step, key, value) for step, row in series for key, value in row.items()]
         keys = {key for _, key, _ in points} | metrics.keys()
-        there = {} if fresh else self.runs.points_there(run, keys)
+        logged = {} if fresh else self.runs.points_there(run, keys)
         for key, value in metrics.items():
             # not before an earlier attempt's: MLflow shows the value of the last step, and draws a
             # metric that has step 0 alone as bars
             steps = [step for step, name, _ in points if name == key]
-            steps += [step for step, name in there if name == key]
+            steps += [step for step, name in logged if name == key]
             points.append((max(steps, default=0), key, value))
         lost = sorted({key for _, key, value in points if not math.isfinite(value)})
         tags = {"not_finite": " ".join(lost)} if lost else {}
@@ -261,8 +261,8 @@ class Tracker:
             points=[
                 (step, key, value)
                 for step, key, value in dict.fromkeys(points)
-                if (math.isfinite(value) or (step, key) in there)
-                and not _equal(value, there.get((step, key)))
+                if (math.isfinite(value) or (step, key) in logged)
+                and not _equal(value, logged.get((step, key)))
             ],
             tags=tags,
         )
@@ -292,5 +292,5 @@ class Tracker:
         return done
 
 
-def _equal(value: float, there: float | None) -> bool:
-    return there is not None and (value == there or (math.isnan(value) and math.isnan(there)))
+def _equal(value: float, logged: float | None) -> bool:
+    return logged is not None and (value == logged or (math.isnan(value) and math.isnan(logged)))

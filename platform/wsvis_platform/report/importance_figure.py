@@ -62,10 +62,13 @@ def setting_importance(rows: Sequence[Row], metric: str, seed: int) -> dict[str,
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it is experimental
-            found = optuna.importance.get_param_importances(study, evaluator=evaluator)
+            importance = optuna.importance.get_param_importances(study, evaluator=evaluator)
     finally:
         optuna.logging.set_verbosity(verbosity)
-    return {name: float(found[name]) for name in sorted(found, key=lambda name: -found[name])}
+    return {
+        name: float(importance[name])
+        for name in sorted(importance, key=lambda name: -importance[name])
+    }
 
 
 def importance_figure(rows: Sequence[Row], metric: str, seed: int) -> Figure:

@@ -82,11 +82,13 @@ def trial_table(trials: Sequence[Trial], metric: str, shown: int = 8) -> Table:
         table.add_column(metric_head(name), justify="right")
     table.add_column("computed")
     for trial in order[:shown]:
-        found = trial.measurement
-        if found is None or trial.pruned:
+        measurement = trial.measurement
+        if measurement is None or trial.pruned:
             continue
-        scores = [score_text(found, name) for name in METRICS]
-        table.add_row(trial.label, setting_text(found.overrides), *scores, _stages(found.computed))
+        scores = [score_text(measurement, name) for name in METRICS]
+        table.add_row(
+            trial.label, setting_text(measurement.overrides), *scores, _stages(measurement.computed)
+        )
     return table
 
 
@@ -98,15 +100,15 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
     rows = csv.writer(text)
     rows.writerow(["trial", "status", *names, *scores, "seeds", "seconds", "error"])
     for trial in trials:
-        found = trial.measurement
-        summary = found.summary() if found else {}
+        measurement = trial.measurement
+        summary = measurement.summary() if measurement else {}
         rows.writerow(
             [
                 trial.label,
-                "pruned" if trial.pruned else "done" if found else "failed",
+                "pruned" if trial.pruned else "done" if measurement else "failed",
                 *[_four_digits(trial.overrides.get(name, "")) for name in names],
                 *[_four_digits(summary.get(name, "")) for name in scores],
-                len(found.seeds) if found else 0,
+                len(measurement.seeds) if measurement else 0,
                 round(trial.seconds, 2),
                 trial.error,
             ]

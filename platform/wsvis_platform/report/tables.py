@@ -58,7 +58,7 @@ class Row:
     """One method of a table."""
 
     name: str
-    found: Measurement
+    measurement: Measurement
     held_out: Measurement | None = None
     paper: Mapping[str, float] = field(default_factory=dict)
     """Column -> the paper's own number, in points."""
@@ -77,7 +77,7 @@ class Difference:
 
 
 def paired_difference(
-    found: Measurement, reference: Measurement, metric: str = "ap50"
+    measurement: Measurement, reference: Measurement, metric: str = "ap50"
 ) -> Difference:
     """Mean and standard deviation of found - reference over their seeds, and a paired t-test.
 
@@ -87,16 +87,17 @@ def paired_difference(
     Raises:
         ValueError: the two were not measured over the same seeds and videos.
     """
-    if found.seeds != reference.seeds:
-        raise ValueError(f"seeds {found.seeds} cannot be paired with {reference.seeds}")
-    if found.coverage != reference.coverage:
+    if measurement.seeds != reference.seeds:
+        raise ValueError(f"seeds {measurement.seeds} cannot be paired with {reference.seeds}")
+    if measurement.coverage != reference.coverage:
         raise ValueError(
-            f"one covers {found.coverage:.1%} of the videos, the other {reference.coverage:.1%}"
+            f"one covers {measurement.coverage:.1%} of the videos, "
+            f"the other {reference.coverage:.1%}"
         )
     each = np.array(
         [
             a.get(metric, math.nan) - b.get(metric, math.nan)
-            for a, b in zip(found.per_seed, reference.per_seed, strict=True)
+            for a, b in zip(measurement.per_seed, reference.per_seed, strict=True)
         ]
     )
     if len(each) < 2:
@@ -115,8 +116,8 @@ def table_cells(
 ) -> tuple[list[str], list[list[str]]]:
     """Column heads and the text of every cell; scores in points (0..100)."""
     columns = columns or Columns()
-    there: list[Side] = ["training", *(["held-out"] if any(r.held_out for r in rows) else [])]
-    sides: list[Side] = [side for side in columns.sides if side in there] or there[:1]
+    shown_sides: list[Side] = ["training", *(["held-out"] if any(r.held_out for r in rows) else [])]
+    sides: list[Side] = [side for side in columns.sides if side in shown_sides] or shown_sides[:1]
     papers = list(dict.fromkeys(column for row in rows for column in row.paper))
     if columns.paper is not None:
         papers = [column for column in papers if column in columns.paper]
@@ -124,7 +125,7 @@ def table_cells(
     for side in sides:
         # the side that comes first is what the table is about; the other is named
         note = "" if side == sides[0] else f"{side} "
-        heads += [note + head for head in _side_heads(columns, len(rows[0].found.seeds) > 1)]
+        heads += [note + head for head in _side_heads(columns, len(rows[0].measurement.seeds) > 1)]
     heads += [f"paper, {column}" for column in papers]
     cells = []
     for row in rows:
@@ -149,19 +150,20 @@ def _side_cells(row: Row, rows: Sequence[Row], columns: Columns, side: Side) -> 
     """One row's scores on the training clips or on the held-out ones, then its gains."""
 
     def of(each: Row) -> Measurement | None:
-        return each.found if side == "training" else each.held_out
+        return each.measurement if side == "training" else each.held_out
 
-    found, reference = of(row), of(reference_row(row, rows))
-    several = len(rows[0].found.seeds) > 1
-    cells = [points(found, metric) if found else "" for metric in columns.metrics]
+    measurement, reference = of(row), of(reference_row(row, rows))
+    several = len(rows[0].measurement.seeds) > 1
+    cells = [points(measurement, metric) if measurement else "" for metric in columns.metrics]
     for metric in columns.gains:
-        if found is None or reference is None or found is reference:
+        if measurement is None or reference is None or measurement is reference:
             cells += ["", ""] if several else [""]
             continue
-        if found.coverage != reference.coverage:  # not the same videos: no difference to speak of
+        # not the same videos: no difference to speak of
+        if measurement.coverage != reference.coverage:
             cells += ["n/a", ""] if several else ["n/a"]
             continue
-        gain = paired_difference(found, reference, metric)
+        gain = paired_difference(measurement, reference, metric)
         spread = "" if math.isnan(gain.std) else f" ± {100 * gain.std:.1f}"
         cells.append("n/a" if math.isnan(gain.mean) else f"{100 * gain.mean:+.1f}{spread}")
         if several:
@@ -177,11 +179,11 @@ def reference_row(row: Row, rows: Sequence[Row]) -> Row:
     return next(each for each in rows if each.name == row.against)
 
 
-def points(found: Measurement, metric: str) -> str:
+def points(measurement: Measurement, metric: str) -> str:
     """Mean ± standard deviation in points, or n/a."""
     scale = 1 if metric in _PLAIN else 100
     digits = 2 if metric in _PLAIN else 1
-    mean, std = scale * found.mean(metric), scale * found.std(metric)
+    mean, std = scale * measurement.mean(metric), scale * measurement.std(metric)
     if math.isnan(mean):
         return "n/a"
     return f"{mean:.{digits}f}" + ("" if math.isnan(std) else f" ± {std:.{digits}f}")
@@ -219,19 +221,19 @@ def latex_table(rows: Sequence[Row], caption: str, columns: Columns | None = Non
 
 def uneven(rows: Sequence[Row]) -> list[str]:
     """Which rows cover another share of the videos than the row they are compared with."""
-    said = []
+    lines = []
     for row in rows:
         other = reference_row(row, rows)
-        for side, mine, theirs in (
-            ("training", row.found, other.found),
+        for side, measurement, reference in (
+            ("training", row.measurement, other.measurement),
             ("held-out", row.held_out, other.held_out),
         ):
-            if mine and theirs and mine.coverage != theirs.coverage:
-                said.append(
-                    f"{row.name}: {mine.coverage:.0%} of the {side} videos could be used, for "
-                    f"{other.name} {theirs.coverage:.0%}: no gain is given"
+            if measurement and reference and measurement.coverage != reference.coverage:
+                lines.append(
+                    f"{row.name}: {measurement.coverage:.0%} of the {side} videos could be used, "
+                    f"for {other.name} {reference.coverage:.0%}: no gain is given"
                 )
-    return said
+    return lines
 
 
 _LATEX = {

@@ -12,7 +12,10 @@ def traced_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Every number with the seeds, settings and stored results it comes from, ready for JSON."""
     traced = []
     for row in rows:
-        sides = {"training": row.found, **({"held_out": row.held_out} if row.held_out else {})}
+        sides = {
+            "training": row.measurement,
+            **({"held_out": row.held_out} if row.held_out else {}),
+        }
         traced.append(
             {
                 "name": row.name,
@@ -20,16 +23,19 @@ def traced_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:
                 "compared_with": reference_row(row, rows).name,
                 **{
                     side: {
-                        "settings": found.overrides,
-                        "coverage": found.coverage,
+                        "settings": measurement.overrides,
+                        "coverage": measurement.coverage,
                         "runs": [
                             {"seed": seed, "scores": scores, "store_keys": keys}
                             for seed, scores, keys in zip(
-                                found.seeds, found.per_seed, found.keys, strict=True
+                                measurement.seeds,
+                                measurement.per_seed,
+                                measurement.keys,
+                                strict=True,
                             )
                         ],
                     }
-                    for side, found in sides.items()
+                    for side, measurement in sides.items()
                 },
             }
         )

@@ -91,10 +91,10 @@ class ClipRun:
             self.prepare([self.config], self.dataset, step.targets, None)
         self.done.append(step)
         if step.name in ("masks", "labels"):
-            found = health_of(step, self.dataset, self.store, self.keys)
-            self.health[step.stage] = found
-            self.screen.line(found.lines()[0])
-            for text in found.warnings:
+            health = health_of(step, self.dataset, self.store, self.keys)
+            self.health[step.stage] = health
+            self.screen.line(health.lines()[0])
+            for text in health.warnings:
                 self.warn(text)
         numbers = measured(step, self.config, self.annotated, self.store, self.keys)
         self.numbers[step.stage] = numbers

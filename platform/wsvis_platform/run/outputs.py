@@ -63,7 +63,7 @@ def write_outputs(
     Args:
         plan: what to make, and of what.
         dataset: the videos.
-        on_video: told (videos done, videos in all).
+        on_video: called with (videos done, videos in all).
 
     Raises:
         InputError: a file cannot be written.
@@ -131,15 +131,15 @@ def _fitted(frame: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
 def _tracks(plan: OutputPlan, video: Video) -> list[Track]:
     """The stored tracks; those of masks and labels, which have none, are made here."""
     inputs = StoreInputs(Store(plan.store), plan.keys)
-    found = inputs.video(plan.step.stage, video.id)
-    assert found is not None  # videos without it are not asked for
+    payload = inputs.video(plan.step.stage, video.id)
+    assert payload is not None  # videos without it are not asked for
     if plan.step.name == "tracks":
-        return payload_to_tracks(found)
+        return payload_to_tracks(payload)
     flow = inputs.video("step_flow", video.id)
     backward = decoded_flow(flow)[1] if flow is not None else ()
     settings = plan.config.tracking
     return track_video(
-        payload_to_instances(found),
+        payload_to_instances(payload),
         [regrid_flow(field, video.height, video.width) for field in backward] or None,
         method=settings.method,
         class_mode=settings.class_mode,

@@ -62,8 +62,8 @@ def steps_picture(
             continue
         payload = inputs.video(step.stage, video.id)
         if payload is not None:
-            found = payload_to_instances(payload)
-            rows[step.title] = [_shown(found[t], step) for t in picked]
+            labels = payload_to_instances(payload)
+            rows[step.title] = [_shown(labels[t], step) for t in picked]
     if not rows:
         return None
     chosen = set(picked)
@@ -76,8 +76,8 @@ def steps_picture(
     return method_grid(pictures, rows, truth, dataset.classes, min_score=0.0, unscored=silent)
 
 
-def _shown(found: FrameInstances, step: Step) -> FrameInstances:
-    return kept(found, SHOWN_SCORE) if step.learnt_from else found
+def _shown(labels: FrameInstances, step: Step) -> FrameInstances:
+    return kept(labels, SHOWN_SCORE) if step.learnt_from else labels
 
 
 def data_uri(picture: UInt8[np.ndarray, "H W 3"]) -> str:

@@ -65,11 +65,11 @@ def record_run(
         if value is not None and math.isfinite(value)
     }
     for step in steps:
-        if (found := health.get(step.stage)) is not None:
-            metrics[f"{step.name}/labels_per_frame"] = found.labels_per_frame
-            metrics[f"{step.name}/median_area"] = found.median_area
-            metrics[f"{step.name}/whole_frame_labels"] = found.whole_frame
-            metrics[f"{step.name}/frames_without_label"] = found.empty_frames
+        if (labels := health.get(step.stage)) is not None:
+            metrics[f"{step.name}/labels_per_frame"] = labels.labels_per_frame
+            metrics[f"{step.name}/median_area"] = labels.median_area
+            metrics[f"{step.name}/whole_frame_labels"] = labels.whole_frame
+            metrics[f"{step.name}/frames_without_label"] = labels.empty_frames
     describe = partial(_note, steps=steps, numbers=numbers, health=health)
     tracker.log_parent(run, metrics, [out / "report.html", out / "config.json"], describe)
     return tracker.finish(run)

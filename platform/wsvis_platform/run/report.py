@@ -114,16 +114,16 @@ def _health_table(parts: ReportParts) -> str:
     ]
     rows = []
     for step in parts.steps:
-        found = parts.health.get(step.stage)
-        if found is not None:
-            whole = found.whole_frame / found.labels if found.labels else 0.0
+        label_health = parts.health.get(step.stage)
+        if label_health is not None:
+            whole = label_health.whole_frame / label_health.labels if label_health.labels else 0.0
             rows.append(
                 [
                     step.title,
-                    f"{found.labels_per_frame:.2f}",
-                    f"{found.median_area:.1%}",
+                    f"{label_health.labels_per_frame:.2f}",
+                    f"{label_health.median_area:.1%}",
                     f"{whole:.1%}",
-                    f"{found.empty_frames} of {found.frames}",
+                    f"{label_health.empty_frames} of {label_health.frames}",
                 ]
             )
     return table(heads, rows)
@@ -180,7 +180,9 @@ def _strips(parts: ReportParts) -> str:
 def _videos(parts: ReportParts) -> str:
     by_id = {video.id: video for video in parts.dataset.videos}
     shown = parts.videos[:MOST_VIDEOS]
-    unranked = {stage for stage, found in parts.health.items() if not found.scores_rank}
+    unranked = {
+        stage for stage, label_health in parts.health.items() if not label_health.scores_rank
+    }
     cells = []
     for tracked in shown:
         picture = steps_picture(

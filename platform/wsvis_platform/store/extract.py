@@ -99,7 +99,7 @@ def ray_data_runner(
         gpus_per_worker: GPUs a worker of a stage with a network holds.
     """
 
-    def run(stage: str, tasks: Sequence[Task], store: Store, told: Callable[[Row], None]) -> None:
+    def run(stage: str, tasks: Sequence[Task], store: Store, on_row: Callable[[Row], None]) -> None:
         # the CRF of the labels has no network to load, but runs on a GPU where there is one
         on_gpu = gpus_per_worker > 0 and stage == "ir_labels"
         network = on_gpu or has_network(stage, tasks[0].config)
@@ -137,12 +137,12 @@ def ray_data_runner(
                     if row.status == "suspect":
                         suspects.add((row.detail, row.video))
                     else:
-                        told(row)
+                        on_row(row)
         except LOST as error:
             raise workers_die(stage, error) from error
         if suspects:
             alone = [task for task in tasks if (task.keys[stage], task.video.id) in suspects]
-            _alone(stage, alone, store, told, gpus)
+            _alone(stage, alone, store, on_row, gpus)
 
     return run
 
@@ -167,17 +167,17 @@ def _watch_alone(stage: str, root: str, task: Task) -> Row:
 
 
 def _alone(
-    stage: str, tasks: Sequence[Task], store: Store, told: Callable[[Row], None], gpus: float
+    stage: str, tasks: Sequence[Task], store: Store, on_row: Callable[[Row], None], gpus: float
 ) -> None:
     """One after the other, with the whole cluster to itself, the videos at which workers died."""
     for task in tasks:
         watcher = _watch_alone.options(num_gpus=gpus)
         try:
-            told(ray.get(watcher.remote(stage, str(store.root), task)))
+            on_row(ray.get(watcher.remote(stage, str(store.root), task)))
         except (RayOutOfMemory, WorkerCrashedError) as error:
             # Ray's own watch over memory ends the watcher, and the video's process with it
             why = "for want of memory" if isinstance(error, RayOutOfMemory) else "with its watcher"
-            told(set_aside_dead(stage, task, store, why))
+            on_row(set_aside_dead(stage, task, store, why))
 
 
 def has_network(stage: str, config: Config) -> bool:

@@ -62,10 +62,10 @@ def set_aside_dead(stage: str, task: Task, store: Store, ending: str) -> Row:
 def _watched(stage: str, task: Task, store: Store) -> tuple[Row | None, str]:
     """The row that a process of its own gives, or ``None`` and how that process ended."""
     with tempfile.TemporaryDirectory() as name:
-        job, answer, said = (Path(name) / each for each in ("job", "answer", "said"))
+        job, answer, error_file = (Path(name) / each for each in ("job", "answer", "said"))
         job.write_bytes(pickle.dumps((stage, str(store.root), task)))
         path = os.pathsep.join(filter(None, sys.path))
-        with said.open("wb") as stderr:
+        with error_file.open("wb") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", "wsvis_platform.store.lone_video", str(job), str(answer)],
                 stdin=subprocess.DEVNULL,
@@ -78,7 +78,7 @@ def _watched(stage: str, task: Task, store: Store) -> tuple[Row | None, str]:
             finally:
                 process.kill()
                 process.wait()
-        text = said.read_text(errors="replace")
+        text = error_file.read_text(errors="replace")
         content = json.loads(answer.read_bytes()) if answer.is_file() else {}
     if "row" in content:
         corrupt = content["row"].pop("corrupt")
@@ -90,9 +90,9 @@ def _watched(stage: str, task: Task, store: Store) -> tuple[Row | None, str]:
     return None, _ending(code, text)
 
 
-def _ending(code: int, said: str) -> str:
+def _ending(code: int, error_text: str) -> str:
     """How a process ended, from its exit code and what Python's fault handler wrote."""
-    where = re.search(r'File "([^"]+)", line (\d+) in (\S+)', said)
+    where = re.search(r'File "([^"]+)", line (\d+) in (\S+)', error_text)
     place = f" in {where[3]} ({Path(where[1]).name}:{where[2]})" if where else ""
     if code >= 0:
         return f"with exit code {code}{place}"

@@ -68,7 +68,9 @@ Trainer = Callable[[Config, Dataset, Store, Mapping[str, str], Report | None], N
 """Computes a whole-data-set stage in its own way and leaves it staged in the store."""
 
 
-def run_here(stage: str, tasks: Sequence[Task], store: Store, told: Callable[[Row], None]) -> None:
+def run_here(
+    stage: str, tasks: Sequence[Task], store: Store, on_row: Callable[[Row], None]
+) -> None:
     """The plain runner: one video after another in this process."""
     workers = VideoWorkers(stage, store)
     suspects: list[Task] = []
@@ -78,9 +80,9 @@ def run_here(stage: str, tasks: Sequence[Task], store: Store, told: Callable[[Ro
         if row.status == "suspect":
             suspects.append(task)
         else:
-            told(row)
+            on_row(row)
     for task in suspects:
-        told(try_alone(stage, task, store))
+        on_row(try_alone(stage, task, store))
 
 
 @dataclass
@@ -91,7 +93,7 @@ class Materialiser:
     runner: Runner = run_here
     progress: Progress | None = None
     report: Report | None = None
-    told: Callable[[Outcome], None] | None = None
+    on_outcome: Callable[[Outcome], None] | None = None
     trainers: Mapping[str, Trainer] = field(default_factory=dict)
     """Stage -> how to train it, where not in this process."""
 
@@ -119,8 +121,8 @@ class Materialiser:
         outcomes: list[Outcome] = []
         for stage in needed(targets, given):
             outcomes.append(self._ensure_stage(stage, config, dataset, keys, trained_on))
-            if self.told:
-                self.told(outcomes[-1])
+            if self.on_outcome:
+                self.on_outcome(outcomes[-1])
         return keys, outcomes
 
     def result(
@@ -285,7 +287,7 @@ class Materialiser:
         done = total - len(tasks)
         corrupt: list[Row] = []
 
-        def told(row: Row) -> None:
+        def on_row(row: Row) -> None:
             nonlocal done
             done += 1
             if row.status == "stopped":
@@ -296,7 +298,7 @@ class Materialiser:
                 self.progress(stage.name, done, total)
 
         if tasks:
-            self.runner(stage.name, tasks, self.store, told)
+            self.runner(stage.name, tasks, self.store, on_row)
         if corrupt:
             assert corrupt[0].corrupt is not None
             name, key, item = corrupt[0].corrupt

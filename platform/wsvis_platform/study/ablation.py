@@ -96,12 +96,12 @@ def ablation_and_report(
             videos: Dataset, rows: Sequence[_Setting], trained_on: Dataset | None
         ) -> list[Measurement]:
             groups: dict[tuple[str, ...], list[Config]] = {}
-            for wanted, overrides in rows:
-                groups.setdefault(tuple(wanted), []).extend(
+            for stages, overrides in rows:
+                groups.setdefault(tuple(stages), []).extend(
                     with_overrides(replace(config, seed=seed), overrides) for seed in options.seeds
                 )
-            for wanted, whole in groups.items():
-                prepare_on(whole, videos, wanted, trained_on)
+            for stages, whole in groups.items():
+                prepare_on(whole, videos, stages, trained_on)
             return measure_all(
                 config,
                 rows,
@@ -114,12 +114,12 @@ def ablation_and_report(
 
         thresholds = [{THRESHOLD: threshold} for threshold in options.thresholds] or [{}]
         choices: list[_Setting] = [
-            (wanted, {**variant.overrides, **threshold})
-            for variant, wanted in zip(variants, of_each, strict=True)
+            (stages, {**variant.overrides, **threshold})
+            for variant, stages in zip(variants, of_each, strict=True)
             for threshold in thresholds
         ]
-        found = measured(dataset, choices, None)
-        best = _best_of_each(found, len(variants))
+        measurements = measured(dataset, choices, None)
+        best = _best_of_each(measurements, len(variants))
         others: Sequence[Measurement | None] = [None] * len(best)
         if held_out is not None:
             chosen = [(w, each.overrides) for w, each in zip(of_each, best, strict=True)]
@@ -132,15 +132,15 @@ def ablation_and_report(
         for line in uneven(rows):
             screen.warn(line)
         caption = _caption(title, dataset, held_out, options, variants)
-        files = _write(folder, rows, found, caption, tables)
+        files = _write(folder, rows, measurements, caption, tables)
         markdown = files[0].read_text()
         if "pseudo_label_quality" in every:
             for row in rows:
                 name = re.sub(r"\W+", "_", row.name).strip("_")
-                files += write_labels(folder, name, row.found, dataset, store)
+                files += write_labels(folder, name, row.measurement, dataset, store)
         files += _write_comparison(folder, rows, of_each, dataset, held_out, store)
         record.results(
-            [(r.name, w[0], r.found, r.held_out) for r, w in zip(rows, of_each, strict=True)],
+            [(r.name, w[0], r.measurement, r.held_out) for r, w in zip(rows, of_each, strict=True)],
             [],
             "ap50",
             ("", ""),
@@ -163,15 +163,15 @@ def _chosen_rows(variants: Sequence[Variant], rows: Sequence[int]) -> list[Varia
         names = ", ".join(f"{n} {variant.name!r}" for n, variant in enumerate(variants, start=1))
         raise InputError(f"--rows {max(rows)}: the table has {names}")
     chosen = [variant for n, variant in enumerate(variants, start=1) if n in rows]
-    there = {variant.name for variant in chosen}
+    chosen_names = {variant.name for variant in chosen}
     # what is compared with a row that is not measured is compared with the first that is
-    return [v if v.against in there else replace(v, against="") for v in chosen]
+    return [v if v.against in chosen_names else replace(v, against="") for v in chosen]
 
 
-def _best_of_each(found: Sequence[Measurement], variants: int) -> list[Measurement]:
+def _best_of_each(measurements: Sequence[Measurement], variants: int) -> list[Measurement]:
     """The best measurement of each variant by mean AP50; NaN is never best."""
-    each = len(found) // variants
-    groups = [found[i * each : (i + 1) * each] for i in range(variants)]
+    each = len(measurements) // variants
+    groups = [measurements[i * each : (i + 1) * each] for i in range(variants)]
 
     return [max(group, key=lambda measurement: measurement.rank("ap50")) for group in groups]
 
@@ -204,7 +204,7 @@ def _titled(table: Columns, caption: str) -> str:
 def _write(
     folder: Path,
     rows: Sequence[Row],
-    found: Sequence[Measurement],
+    measurements: Sequence[Measurement],
     caption: str,
     tables: Sequence[Columns],
 ) -> list[Path]:
@@ -215,7 +215,7 @@ def _write(
         write_text(files[-2], markdown_table(rows, titled, table))
         write_text(files[-1], latex_table(rows, titled, table))
     trace = folder / "table.json"
-    tried = [{"settings": each.overrides, "per_seed": each.per_seed} for each in found]
+    tried = [{"settings": each.overrides, "per_seed": each.per_seed} for each in measurements]
     whole = {"caption": caption, "rows": traced_rows(rows), "tried": tried}
     write_text(trace, json.dumps(json_ready(whole), indent=1, allow_nan=False) + "\n")
     return [*files, trace]
@@ -231,12 +231,12 @@ def _write_comparison(
 ) -> list[Path]:
     """All rows on the same consecutive frames, held-out ones where there are some; first seed."""
     methods = {}
-    for row, wanted in zip(rows, targets, strict=True):
-        found = row.found if held_out is None else row.held_out
-        if found is not None:  # a quality stage reads what it measures
-            methods[row.name] = (BY_NAME[wanted[0]].inputs[0], found.keys[0])
+    for row, stages in zip(rows, targets, strict=True):
+        measurement = row.measurement if held_out is None else row.held_out
+        if measurement is not None:  # a quality stage reads what it measures
+            methods[row.name] = (BY_NAME[stages[0]].inputs[0], measurement.keys[0])
     side = "held-out clips" if held_out else "training clips"
-    about = f"seed {rows[0].found.seeds[0]}, {side}, "
+    about = f"seed {rows[0].measurement.seeds[0]}, {side}, "
     picture = comparison(held_out or dataset, store, methods, about=about)
     if picture is None:
         return []

@@ -74,7 +74,7 @@ def measure_all(
         store: shared results.
         trained_on: networks are taken that were trained on these videos.
         gpus: that a task holds which has a network to train or to run; others hold none.
-        progress: hears (tasks done, tasks in all).
+        progress: called with (tasks done, tasks in all).
     """
     shared = ray.put(dataset)
     trained = ray.put(trained_on)
@@ -97,8 +97,8 @@ def measure_all(
         _, waiting = ray.wait(waiting, timeout=0.5)
         if progress:
             progress(len(tasks) - len(waiting), len(tasks))
-    found = ray.get(tasks)
-    return [merged(found[i : i + len(seeds)]) for i in range(0, len(found), len(seeds))]
+    results = ray.get(tasks)
+    return [merged(results[i : i + len(seeds)]) for i in range(0, len(results), len(seeds))]
 
 
 def has_network_to_run(
@@ -131,7 +131,7 @@ def best_baselines(
 ) -> dict[str, Measurement]:
     """Each baseline at the setting that serves it best on these videos."""
     rows = [(each, overrides) for each in baselines for overrides in each.settings()]
-    found = measure_all(
+    results = measure_all(
         base,
         [((each.target,), o) for each, o in rows],
         seeds,
@@ -141,7 +141,7 @@ def best_baselines(
         progress=progress,
     )
     best: dict[str, Measurement] = {}
-    for (each, _), measurement in zip(rows, found, strict=True):
+    for (each, _), measurement in zip(rows, results, strict=True):
         value = measurement.mean(metric)
         if value == value and (
             each.name not in best or value > best[each.name].mean(metric)

@@ -27,7 +27,7 @@ def measure(
     targets: Sequence[str],
     *,
     trained_on: Dataset | None = None,
-    tell: Callable[[Measurement], None] | None = None,
+    on_seed: Callable[[Measurement], None] | None = None,
 ) -> Measurement:
     """Bring ``targets`` (quality stages) into the store for every seed and read their scores.
 
@@ -39,7 +39,7 @@ def measure(
         store: where results are shared.
         targets: stages whose results hold the metrics; no two of one name.
         trained_on: take the networks trained on these videos instead of training on ``dataset``.
-        tell: hears the measurement so far after each seed.
+        on_seed: called with the measurement so far after each seed.
     """
     done: list[dict[str, float]] = []
     keys: list[dict[str, str]] = []
@@ -50,15 +50,15 @@ def measure(
     for seed in seeds:
         config = with_overrides(replace(base, seed=seed), overrides)
         outcomes: list[Outcome]
-        here = Materialiser(store)
-        these, outcomes = here.ensure(config, dataset, targets, trained_on)
+        materialiser = Materialiser(store)
+        seed_keys, outcomes = materialiser.ensure(config, dataset, targets, trained_on)
         scores: dict[str, float] = {}
         for target in targets:
-            data = here.result(target, these, config, dataset, trained_on).data
+            data = materialiser.result(target, seed_keys, config, dataset, trained_on).data
             scores.update({k: _number(v) for k, v in data.items() if k not in _COUNTS})
             coverage = min(coverage, data["videos"] / max(len(dataset.videos), 1))
         done.append(scores)
-        keys.append(these)
+        keys.append(seed_keys)
         for outcome in outcomes:
             (computed if outcome.status == "computed" else reused)[outcome.stage] = None
         result = Measurement(
@@ -70,8 +70,8 @@ def measure(
             tuple(name for name in reused if name not in computed),
             coverage,
         )
-        if tell:
-            tell(result)
+        if on_seed:
+            on_seed(result)
     return result
 
 

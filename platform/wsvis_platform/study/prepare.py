@@ -75,7 +75,7 @@ def prepare(
     training_cpus: int = 1,
     trained_on: Dataset | None = None,
     progress: Progress | None = None,
-    told: Callable[[Outcome], None] | None = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
     training: Callable[[Mapping[str, Mapping[str, float]]], None] | None = None,
 ) -> None:
     """Ensure the targets of all settings: per-video stages by Ray Data, training as parallel tasks.
@@ -95,15 +95,15 @@ def prepare(
         training_cpus: cores that each of them takes. One by default, so that many trainings side by
             side, or one alone, give the same to the last digit.
         trained_on: take networks trained on these videos.
-        progress: hears (stage, videos done, videos in all).
-        told: hears the outcome of each stage.
-        training: hears {task: its latest numbers} while training tasks run.
+        progress: called with (stage, videos done, videos in all).
+        on_outcome: called with the outcome of each stage.
+        training: called with {task: its latest numbers} while training tasks run.
 
     Raises:
         InputError: a training does not split evenly over ``train_workers``; no video can be used.
     """
     runner = ray_data_runner(workers=workers, gpus_per_worker=gpus_per_worker)
-    here = Materialiser(store, runner, progress)
+    materialiser = Materialiser(store, runner, progress)
     givens = [trained_networks(each, targets, trained_on) for each in configs]
     trainers: Mapping[str, Trainer] = {}
     if train_workers:
@@ -111,8 +111,8 @@ def prepare(
 
         trainers = ray_train_trainers(workers=train_workers, gpus_per_worker=gpus_per_worker)
         for each, given in zip(configs, givens, strict=True):
-            wanted = stage_keys(each, dataset, targets, given)
-            missing = {name: key for name, key in wanted.items() if name not in given}
+            setting_keys = stage_keys(each, dataset, targets, given)
+            missing = {name: key for name, key in setting_keys.items() if name not in given}
             check_split(each, dataset, store, missing, train_workers)
     for stage in needed(targets, givens[0]):
         # settings that do not reach this stage share its key: it is computed once
@@ -122,11 +122,11 @@ def prepare(
             runs.setdefault(keys[stage.name], (each, keys))
         if stage.whole is None:
             together = [(each, dataset, keys) for each, keys in runs.values()]
-            here.stage_together(stage.name, together)
+            materialiser.stage_together(stage.name, together)
             for each, _ in runs.values():
-                outcomes = here.ensure(each, dataset, [stage.name], trained_on)[1]
-                if told:
-                    told(outcomes[-1])
+                outcomes = materialiser.ensure(each, dataset, [stage.name], trained_on)[1]
+                if on_outcome:
+                    on_outcome(outcomes[-1])
             continue
         if stage.name in trainers:
             for key, (each, _) in runs.items():
@@ -134,8 +134,8 @@ def prepare(
                 report = _named(name, training) if training else None
                 one = Materialiser(store, report=report, trainers=trainers)
                 outcomes = one.ensure(each, dataset, [stage.name], trained_on)[1]
-                if told:
-                    told(outcomes[-1])
+                if on_outcome:
+                    on_outcome(outcomes[-1])
             continue
         # Ray may end any process for want of memory; with this one only numbers on the way are lost
         board: Any = _Board.options(max_restarts=-1).remote()
@@ -160,8 +160,8 @@ def prepare(
                 with contextlib.suppress(RayError):
                     training(ray.get(board.read.remote()))
             for outcomes in _results(stage.name, done):
-                if told:
-                    told(outcomes[-1])
+                if on_outcome:
+                    on_outcome(outcomes[-1])
 
 
 def _results(stage: str, done: Sequence[Any]) -> list[list[Outcome]]:

@@ -265,7 +265,7 @@ class SweepRecord:
                 },
             },
             pictures={"strip.jpg": strip},  # a PNG would take longer than all the rest
-            grid={MASKS: [each.found for each in pictures]},
+            grid={MASKS: [each.detected for each in pictures]},
             describe=partial(
                 row_note, scored=scored, other=other, detector=detector, pruned=pruned
             ),

@@ -42,7 +42,7 @@ def shown_preparation(
                     stage.clear()
                     since = ended
 
-            def told(outcome: Outcome) -> None:
+            def on_outcome(outcome: Outcome) -> None:
                 nonlocal ended
                 bars.finish(outcome.stage)
                 if stage and stage[0].stage != outcome.stage:
@@ -75,7 +75,7 @@ def shown_preparation(
                 training_cpus=training_cpus,
                 trained_on=trained_on,
                 progress=lambda stage, done, total: bars.update(stage, done, total),
-                told=told,
+                on_outcome=on_outcome,
                 training=training,
             )
             flush()

@@ -37,15 +37,15 @@ def classifier_line(
     config: Config, options: SweepOptions, held_out: Dataset, trained_on: Dataset, store: Store
 ) -> str:
     """How well the classifiers know frames they have not seen."""
-    found = []
+    parts = []
     for seed in options.seeds:
         seeded = replace(config, seed=seed)
         given = stage_keys(seeded, trained_on, ["classifier"])
         keys = stage_keys(
             seeded, held_out, ["classifier_quality"], {"classifier": given["classifier"]}
         )
-        found.append(store.read("classifier_quality", keys["classifier_quality"]).data["mAP"])
-    shown = ", ".join(f"{100 * value:.1f}" for value in found)
+        parts.append(store.read("classifier_quality", keys["classifier_quality"]).data["mAP"])
+    shown = ", ".join(f"{100 * value:.1f}" for value in parts)
     return f"classifier mAP on held-out clips, seed by seed: {shown}"
 
 

@@ -83,13 +83,15 @@ def sweep_and_report(
                 gpus=options.gpus_per_worker,
                 progress=bar.update,
             )
-        for each, found in best.items():
-            screen.line(f"{each}: {_scores(found, metric)} at {setting_text(found.overrides)}")
+        for each, measurement in best.items():
+            screen.line(
+                f"{each}: {_scores(measurement, metric)} at {setting_text(measurement.overrides)}"
+            )
 
         trials: list[Trial] = []
         with screen.bar("trials", options.num_samples) as bar:
 
-            def hear(trial: Trial) -> None:
+            def on_trial(trial: Trial) -> None:
                 record.trial(trial)
                 bar.update(bar.done + 1, options.num_samples)
                 screen.line(_trial_line(trial, bar.done, options.num_samples, metric))
@@ -102,7 +104,7 @@ def sweep_and_report(
                 options,
                 folder=folder,
                 first=first,
-                hear=hear,
+                on_trial=on_trial,
             )
         write_trials(folder / "trials.csv", trials)
         _require_success(trials, metric, folder)
@@ -110,13 +112,20 @@ def sweep_and_report(
         rows = _rows(config, options, fixed, baselines, best, trials, target, dataset, store)
         others: list[Measurement | None] = [None] * len(rows)
         if held_out is not None:
-            there = _prepared_held_out(config, [where for _, where, _ in rows], prepare, dataset)
-            prepare_on(_seeded(config, options), held_out, (*there, "classifier_quality"), dataset)
+            prepared_held_out = _prepared_held_out(
+                config, [where for _, where, _ in rows], prepare, dataset
+            )
+            prepare_on(
+                _seeded(config, options),
+                held_out,
+                (*prepared_held_out, "classifier_quality"),
+                dataset,
+            )
             screen.line(classifier_line(config, options, held_out, dataset, store))
             with screen.bar("held-out clips") as bar:
                 measured = measure_all(
                     config,
-                    [((where,), found.overrides) for _, where, found in rows],
+                    [((where,), measurement.overrides) for _, where, measurement in rows],
                     options.seeds,
                     held_out,
                     store,
@@ -134,7 +143,7 @@ def sweep_and_report(
         if winner and target == "pseudo_label_quality":
             files += write_labels(folder, "best", winner, dataset, store)
         table = [(*row, other) for row, other in zip(rows, others, strict=True)]
-        shown = [(row, found, other) for row, _, found, other in table]
+        shown = [(row, measurement, other) for row, _, measurement, other in table]
         markdown = markdown_results(shown, held_out is not None)
         files.append(folder / "table.md")
         write_text(files[-1], markdown)
@@ -172,8 +181,8 @@ def _prepared_held_out(
     config: Config, targets: Sequence[str], prepare: Sequence[str], trained_on: Dataset
 ) -> list[str]:
     """What there is to prepare for measuring on other videos: they need no training's labels."""
-    wanted = {s.name for s in needed(targets, trained_networks(config, targets, trained_on))}
-    return [name for name in prepare if name in wanted]
+    names = {s.name for s in needed(targets, trained_networks(config, targets, trained_on))}
+    return [name for name in prepare if name in names]
 
 
 def _seeded(config: Config, options: SweepOptions) -> list[Config]:
@@ -198,7 +207,7 @@ def _rows(
 ) -> list[tuple[str, str, Measurement]]:
     """Name, quality stage and measurement of each row of the result table."""
     where = {each.name: each.target for each in baselines}
-    rows = [(name, where[name], found) for name, found in best.items()]
+    rows = [(name, where[name], measurement) for name, measurement in best.items()]
     settings = dict(fixed)
     winner = _best_measurement(trials, options.metric)
     if winner is None:
@@ -213,14 +222,16 @@ def _rows(
         store,
         gpus=options.gpus_per_worker,
     )
-    rows += [(name, target, found) for name, found in zip(settings, measured, strict=True)]
+    rows += [
+        (name, target, measurement) for name, measurement in zip(settings, measured, strict=True)
+    ]
     if winner is not None:
         rows.append((BEST, target, winner))
     return rows
 
 
-def _scores(found: Measurement, metric: str) -> str:
-    return f"{metric} {score_text(found, metric)}"
+def _scores(measurement: Measurement, metric: str) -> str:
+    return f"{metric} {score_text(measurement, metric)}"
 
 
 def _trial_line(trial: Trial, done: int, total: int, metric: str) -> str:
@@ -229,11 +240,11 @@ def _trial_line(trial: Trial, done: int, total: int, metric: str) -> str:
             f"trial {done}/{total} ({trial.label}) failed: {trial.error}  "
             f"{setting_text(trial.overrides)}"
         )
-    found = trial.measurement
-    what = f" pruned after seed {found.seeds[-1]}," if trial.pruned else ""
+    measurement = trial.measurement
+    what = f" pruned after seed {measurement.seeds[-1]}," if trial.pruned else ""
     return (
-        f"trial {done}/{total} ({trial.label}){what} {_scores(found, metric)}  "
-        f"{setting_text(found.overrides)}"
-        f"  [reused {', '.join(found.reused) or 'nothing'}; "
-        f"computed {', '.join(found.computed) or 'nothing'}; {trial.seconds:.1f} s]"
+        f"trial {done}/{total} ({trial.label}){what} {_scores(measurement, metric)}  "
+        f"{setting_text(measurement.overrides)}"
+        f"  [reused {', '.join(measurement.reused) or 'nothing'}; "
+        f"computed {', '.join(measurement.computed) or 'nothing'}; {trial.seconds:.1f} s]"
     )

@@ -90,7 +90,7 @@ class TrialOrder:
             metric: what is compared, higher is better.
             goes_on: decides a rung.
             suggest: proposes a batch.
-            on_settled: hears each setting that is done, pruned or failed.
+            on_settled: called with each setting that is done, pruned or failed.
         """
         self.total, self.batch, self.segments, self.metric = total, batch, segments, metric
         self.goes_on, self.suggest, self.on_settled = goes_on, suggest, on_settled

@@ -47,15 +47,15 @@ def _run_job(
     """
     limit_threads(1)
     try:
-        found = measure(base, job["overrides"], job["seeds"], dataset, Store(root), [target])
-        if math.isnan(found.mean(metric)):
-            raise ValueError(f"{metric} is not a number for seeds {found.seeds}")
+        measurement = measure(base, job["overrides"], job["seeds"], dataset, Store(root), [target])
+        if math.isnan(measurement.mean(metric)):
+            raise ValueError(f"{metric} is not a number for seeds {measurement.seeds}")
     except Exception as error:
         if is_passing(error):
             raise
         tune.report({"error": one_line(str(error)) or type(error).__name__})
     else:
-        tune.report({"measurement": json.dumps(plain_measurement(found))})
+        tune.report({"measurement": json.dumps(plain_measurement(measurement))})
 
 
 def run_trials(
@@ -67,7 +67,7 @@ def run_trials(
     *,
     folder: Path,
     first: Sequence[Mapping[str, Any]] = (),
-    hear: Callable[[Trial], None],
+    on_trial: Callable[[Trial], None],
 ) -> list[Trial]:
     """Try ``options.num_samples`` settings; a failed trial is recorded and does not stop the rest.
 
@@ -79,7 +79,7 @@ def run_trials(
         options: samples, seeds, objective, sampler, pruning.
         folder: where Tune keeps its state.
         first: settings tried before the sampler proposes any.
-        hear: told about each finished trial, in this process, as they finish.
+        on_trial: called with each finished trial, in this process, as they finish.
 
     Returns:
         All trials, in the order of their numbers.
@@ -93,7 +93,7 @@ def run_trials(
         metric=options.metric,
         goes_on=survivors(options.prune),
         suggest=suggestions(space, options, first),
-        on_settled=lambda setting: hear(_trial(setting)),
+        on_settled=lambda setting: on_trial(_trial(setting)),
     )
     jobs = Jobs(order)
     workers = options.workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
@@ -133,11 +133,11 @@ def run_trials(
 
 
 def _trial(setting: Setting) -> Trial:
-    found = merged(setting.parts) if setting.parts and not setting.error else None
+    measurement = merged(setting.parts) if setting.parts and not setting.error else None
     return Trial(
         setting.number,
         setting.overrides,
-        found,
+        measurement,
         setting.seconds,
         setting.error,
         setting.pruned,

@@ -66,8 +66,8 @@ class Listener(tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A measurement, or the fault of its setting."""
         result = trial.last_result or {}
-        found = _measurement(result.get("measurement"))
-        self._report(trial, found or result.get("error", "reported nothing"))
+        measurement = _measurement(result.get("measurement"))
+        self._report(trial, measurement or result.get("error", "reported nothing"))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A job that failed at every attempt."""

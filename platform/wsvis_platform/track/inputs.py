@@ -61,8 +61,8 @@ def flow_provider(name: str, weights: str) -> FlowProvider:
     try:
         return make_flow_provider(name, weights, device="auto")
     except InputError as error:  # which names settings of a configuration
-        said = str(error).replace("flow.weights", "--flow-weights")
-        raise InputError(said.replace("flow.provider", "--flow")) from None
+        reason = str(error).replace("flow.weights", "--flow-weights")
+        raise InputError(reason.replace("flow.provider", "--flow")) from None
 
 
 def computed_flow(name: str, weights: str) -> BackwardFlow:
@@ -168,7 +168,9 @@ def reid_source(
     load_backbone_weights(backbone, weights)
     backbone.to("cuda" if torch.cuda.is_available() else "cpu")
 
-    def descriptors(images: Images, found: Sequence) -> list[np.ndarray]:
-        return reid_descriptors(backbone, images, found, normalisation=normalisation, crop=crop)
+    def descriptors(images: Images, detections: Sequence) -> list[np.ndarray]:
+        return reid_descriptors(
+            backbone, images, detections, normalisation=normalisation, crop=crop
+        )
 
     return descriptors

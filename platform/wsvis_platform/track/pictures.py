@@ -73,7 +73,7 @@ def draw_video(
     """Sheet and film of one video, named by its rank."""
     entry = truth.videos[video.id]
     images = video_images(truth, entry, frames)
-    ranked = sorted(video.found, key=lambda one: -one.score)
+    ranked = sorted(video.predicted, key=lambda one: -one.score)
     tracks = [
         Track(n, one.label, one.score, tuple(one.segmentations), (None,) * video.length)
         for n, one in enumerate(ranked)

@@ -80,13 +80,13 @@ def train_distributed(
         dataset: the training videos.
         store: on a file system that all machines share.
         keys: stage -> key, of the stages before and of this one.
-        report: hears worker 0's numbers, in this process.
+        report: called with worker 0's numbers, in this process.
         workers: processes that train together.
         gpus_per_worker: GPUs each holds; 0 trains on CPUs. Below 1 several share one.
         cpus: CPUs to take in all; 0 = all of the cluster. Each process gets at most one.
         checkpoint_every: steps between training states; 0 = :func:`steps_between_states`.
         max_failures: how often dead workers may be replaced.
-        started: hears each worker that begins, the first time and after a failure.
+        started: called with each worker that begins, the first time and after a failure.
 
     Raises:
         InputError: settings or data with which no training is possible; one line.
@@ -190,7 +190,7 @@ def check_split(
 
 
 def _fit(
-    told: dict[str, Any],
+    loop_config: dict[str, Any],
     *,
     workers: int,
     cpus: float,
@@ -206,7 +206,7 @@ def _fit(
     with environment(RAY_CHDIR_TO_TRIAL_DIR="0"):
         trainer = TorchTrainer(
             train_worker,
-            train_loop_config=told,
+            train_loop_config=loop_config,
             torch_config=NodeTorchConfig(backend=backend),
             scaling_config=ray.train.ScalingConfig(
                 num_workers=workers, use_gpu=gpus > 0, resources_per_worker=resources
@@ -216,7 +216,7 @@ def _fit(
                 storage_path=str(folder),
                 failure_config=ray.train.FailureConfig(max_failures=max_failures),
                 checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
-                callbacks=[_StopOnTrouble(told["board"])],
+                callbacks=[_StopOnTrouble(loop_config["board"])],
             ),
         )
         trainer.fit()

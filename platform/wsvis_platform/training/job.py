@@ -87,5 +87,9 @@ def trouble_text(error: InputError | CorruptEntryError) -> str:
 
 def trouble_error(text: str) -> InputError | CorruptEntryError:
     """The inverse of :func:`trouble_text`."""
-    said = json.loads(text)
-    return InputError(said["input"]) if "input" in said else CorruptEntryError(*said["corrupt"])
+    trouble = json.loads(text)
+    return (
+        InputError(trouble["input"])
+        if "input" in trouble
+        else CorruptEntryError(*trouble["corrupt"])
+    )

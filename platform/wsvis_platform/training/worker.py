@@ -70,10 +70,10 @@ class Board:
         return starts, numbers, self.trouble
 
 
-def train_worker(told: dict[str, Any]) -> None:
+def train_worker(loop_config: dict[str, Any]) -> None:
     """What runs in each training process."""
-    job: Job = told["job"]
-    board: Any = told["board"]
+    job: Job = loop_config["job"]
+    board: Any = loop_config["board"]
     torch.set_num_threads(max(int(job.cpus), 1))
     limit_threads(1)
     try:
@@ -130,10 +130,10 @@ def _sum_over_workers(values: Tensor) -> Tensor:
 
 def _last_state() -> Payload | None:
     """The training state to go on from, if Ray Train has one."""
-    found = ray.train.get_checkpoint()
-    if found is None:
+    checkpoint = ray.train.get_checkpoint()
+    if checkpoint is None:
         return None
-    with found.as_directory() as folder:
+    with checkpoint.as_directory() as folder:
         return from_bytes((Path(folder) / _STATE).read_bytes())
 
 

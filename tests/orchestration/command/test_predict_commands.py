@@ -92,10 +92,10 @@ def check_results(out, lengths):
     assert [video.length for video in truth.videos.values()] == lengths
     loaded = [load() for load in open_results(out / "results.json", truth)]
     for video, length in zip(loaded, lengths, strict=True):
-        for track in video.found:
+        for track in video.predicted:
             assert len(track.segmentations) == length
             assert track.score > 0
-    return [len(video.found) for video in loaded]
+    return [len(video.predicted) for video in loaded]
 
 
 def test_films_and_tracks_of_a_folder_by_workers(films, checkpoint, capsys):

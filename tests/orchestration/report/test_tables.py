@@ -145,7 +145,7 @@ def test_a_table_shows_the_columns_sides_and_gains_it_is_told_to():
 def test_a_table_of_held_out_clips_falls_back_to_the_training_clips():
     held_out = Columns(("ap50",), sides=("held-out",))
     assert table_cells(THREE, held_out)[1][0][1] == "10.0 ± 0.0"
-    without = [Row(row.name, row.found) for row in THREE[:2]]
+    without = [Row(row.name, row.measurement) for row in THREE[:2]]
     assert table_cells(without, held_out)[1][0][1] == "20.0 ± 0.0"
 
 

@@ -81,7 +81,7 @@ def test_a_run_leaves_films_masks_tracks_a_detector_and_a_report(finished):
     coco = COCO(str(finished / "coco.json"))
     assert len(coco.imgs) == 3 * FRAMES
     shown = sum(
-        mask is not None for v in found for track in v.found for mask in track.segmentations
+        mask is not None for v in found for track in v.predicted for mask in track.segmentations
     )
     assert len(coco.anns) == shown
     for name in names:

@@ -116,7 +116,7 @@ def test_the_parent_run_has_the_numbers_of_the_best_row(rows, output):
     client = mlflow.MlflowClient(f"sqlite:///{output}/mlflow.db")
     experiment = client.get_experiment_by_name("ablation_flowirn")
     found = client.search_runs([experiment.experiment_id], "attributes.run_name = 'tiny'")
-    best = max(row.found.mean("ap50") for row in rows)
+    best = max(row.measurement.mean("ap50") for row in rows)
     assert found[0].data.metrics["best/ap50"] == pytest.approx(best)
 
 
@@ -131,14 +131,14 @@ def test_rows_can_be_chosen_and_then_compare_with_what_is_there():
 
 def test_held_out_clips_are_labelled_with_the_networks_of_the_training_clips(rows):
     for row in rows:
-        for mine, theirs in zip(row.found.keys, row.held_out.keys, strict=True):
+        for mine, theirs in zip(row.measurement.keys, row.held_out.keys, strict=True):
             assert mine["irn"] == theirs["irn"]
             assert mine["classifier"] == theirs["classifier"]
             assert mine["cam"] != theirs["cam"]
 
 
 def test_variants_share_what_they_do_not_change(rows):
-    irn, flowirn = (row.found.keys[0] for row in rows)
+    irn, flowirn = (row.measurement.keys[0] for row in rows)
     for stage in ("frames", "flow", "classifier", "cam", "motion"):
         assert irn[stage] == flowirn[stage]
     assert irn["irn"] != flowirn["irn"]

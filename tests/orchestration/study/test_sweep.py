@@ -174,7 +174,7 @@ def test_a_failed_trial_does_not_stop_the_sweep_and_is_never_best(tmp_path):
         options,
         folder=tmp_path,
         first=[{"fcam.amplification": 0.1, "fcam.percentile": 0.8}],
-        hear=heard.append,
+        on_trial=heard.append,
     )
     assert len(trials) == 3
     assert sorted(heard, key=lambda trial: trial.number) == trials
@@ -204,7 +204,7 @@ def test_what_goes_wrong_with_an_outcome_ends_the_sweep_as_it_is(tmp_path, capfd
                 num_samples=4, seeds=(0,), objective="pseudo_mask_miou", output=str(tmp_path)
             ),
             folder=tmp_path,
-            hear=hear,
+            on_trial=hear,
         )
     assert len(heard) == 1
     assert "Traceback" not in "".join(capfd.readouterr())

@@ -117,7 +117,7 @@ class Detectron2Pass:
 
         heads = self.net.roi_heads
         most = self.net.rpn.post_nms_topk[False]
-        proposals = [found[:most] for found in self.proposals]
+        proposals = [kept_boxes[:most] for kept_boxes in self.proposals]
         outputs = self._box_head(self.features, proposals)
         scores = heads.box_predictor.predict_probs(outputs, proposals)
         boxes = heads.box_predictor.predict_boxes(outputs, proposals)
@@ -127,17 +127,17 @@ class Detectron2Pass:
             for b, s, size in zip(boxes, scores, self.sizes, strict=True)
         ]
         levels = [self.features[name] for name in heads.mask_in_features]
-        pooled = heads.mask_pooler(levels, [Boxes(found) for found, _, _ in kept])
+        pooled = heads.mask_pooler(levels, [Boxes(kept_boxes) for kept_boxes, _, _ in kept])
         logits = heads.mask_head.layers(pooled).float()
-        masks = logits.sigmoid().split([len(found) for found, _, _ in kept])
+        masks = logits.sigmoid().split([len(kept_boxes) for kept_boxes, _, _ in kept])
         results = []
-        for (found, classes, score), mask, old, new in zip(
+        for (kept_boxes, classes, score), mask, old, new in zip(
             kept, masks, self.sizes, sizes or self.sizes, strict=True
         ):
-            found = found * found.new_tensor([new[1] / old[1], new[0] / old[0]] * 2)
+            kept_boxes = kept_boxes * kept_boxes.new_tensor([new[1] / old[1], new[0] / old[0]] * 2)
             own = mask[torch.arange(len(mask), device=mask.device), classes]
-            pasted = paste_masks_in_image(own, Boxes(found), new, 0.5).bool()
-            results.append(InstanceTensors(found, classes, pasted.reshape(-1, *new), score))
+            pasted = paste_masks_in_image(own, Boxes(kept_boxes), new, 0.5).bool()
+            results.append(InstanceTensors(kept_boxes, classes, pasted.reshape(-1, *new), score))
         return results
 
     def losses(
@@ -149,7 +149,7 @@ class Detectron2Pass:
         from detectron2.utils.events import EventStorage
 
         rpn, heads = self.net.rpn, self.net.roi_heads
-        used = [n for n, found in enumerate(targets) if len(found) or background[n]]
+        used = [n for n, proposal in enumerate(targets) if len(proposal) or background[n]]
         if not used:
             return no_losses(self.net)
         features, logits, deltas = self.features, self.logits, self.deltas
@@ -164,7 +164,7 @@ class Detectron2Pass:
             of_box = heads.box_predictor.losses(self._box_head(features, sampled), sampled)
             foreground, _ = select_foreground_proposals(sampled, heads.num_classes)
             levels = [features[name] for name in heads.mask_in_features]
-            pooled = heads.mask_pooler(levels, [found.proposal_boxes for found in foreground])
+            pooled = heads.mask_pooler(levels, [proposal.proposal_boxes for proposal in foreground])
             of_mask = mask_rcnn_loss(heads.mask_head.layers(pooled).float(), foreground)
         return {
             "cls": of_box["loss_cls"],
@@ -177,7 +177,7 @@ class Detectron2Pass:
     def _box_head(self, features: dict[str, Tensor], proposals: list[Any]) -> tuple[Tensor, Tensor]:
         heads = self.net.roi_heads
         levels = [features[name] for name in heads.box_in_features]
-        pooled = heads.box_pooler(levels, [found.proposal_boxes for found in proposals])
+        pooled = heads.box_pooler(levels, [proposal.proposal_boxes for proposal in proposals])
         scores, deltas = heads.box_predictor(heads.box_head(pooled))
         return scores.float(), deltas.float()
 
@@ -185,8 +185,8 @@ class Detectron2Pass:
 def _instances(targets: InstanceTensors, size: tuple[int, int]) -> Any:
     from detectron2.structures import BitMasks, Boxes, Instances
 
-    found = Instances(size)
-    found.gt_boxes = Boxes(targets.boxes)
-    found.gt_classes = targets.labels
-    found.gt_masks = BitMasks(targets.masks)
-    return found
+    instances = Instances(size)
+    instances.gt_boxes = Boxes(targets.boxes)
+    instances.gt_classes = targets.labels
+    instances.gt_masks = BitMasks(targets.masks)
+    return instances

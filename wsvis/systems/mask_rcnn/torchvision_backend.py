@@ -143,7 +143,7 @@ class TorchvisionPass:
     ) -> dict[str, Tensor]:
         """torchvision's, over the images that have targets."""
         rpn, roi_heads = self.net.rpn, self.net.roi_heads
-        used = [n for n, found in enumerate(targets) if len(found) or background[n]]
+        used = [n for n, target in enumerate(targets) if len(target) or background[n]]
         if not used:
             return no_losses(self.net)
         sizes, features = [self.sizes[n] for n in used], self.features
@@ -171,7 +171,7 @@ class TorchvisionPass:
         logits, regression = self._box_head(features, proposals, sizes)
         cls, box = fastrcnn_loss(logits, regression, labels, regression_targets)
 
-        positive = [torch.where(found > 0)[0] for found in labels]
+        positive = [torch.where(target > 0)[0] for target in labels]
         boxes = [b[index] for b, index in zip(proposals, positive, strict=True)]
         pooled = roi_heads.mask_roi_pool(features, boxes, sizes)
         mask = maskrcnn_loss(
