@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-from wsvis.errors import InputError
-from wsvis.settings import check_choices, check_range
+from wsvis.errors import InputError, shown_value
+from wsvis.evaluation.metrics import OBJECTIVES, OF_DETECTORS
+from wsvis.settings import check_choices, check_range, suggestion
 from wsvis_platform.given_paths import absolute_path
 from wsvis_platform.names import check_run_name
 
@@ -153,21 +155,12 @@ class SweepOptions(RunOptions):
     deviation are reported. Two keep a sweep short; tables come from ablations, with three."""
     num_samples: int = 10
     """Settings to try."""
-    objective: Literal[
-        "pseudo_label_ap50",
-        "pseudo_label_miou",
-        "pseudo_label_ap25",
-        "pseudo_mask_ap50",
-        "pseudo_mask_miou",
-        "pseudo_mask_ap25",
-        "prediction_ap50",
-        "prediction_miou",
-        "prediction_ap25",
-    ] = "pseudo_label_ap50"
-    """What the sweep maximises: the mean over seeds, on the training frames. pseudo_label: what
-    flowIRN makes of f-CAM, trained anew for each setting; pseudo_mask: masks straight from f-CAM,
-    a hundred times cheaper; prediction: what a detector finds that was trained on the
-    pseudo-labels."""
+    objective: str = "pseudo_label_ap50"
+    """What the sweep maximises: the mean over seeds, on the training frames. pseudo_label_: what
+    flowIRN makes of f-CAM, trained anew for each setting; pseudo_mask_: masks straight from f-CAM,
+    a hundred times cheaper; prediction_: what a detector finds that was trained on the
+    pseudo-labels; each with ap50, ap25, ap75 or miou. video_ap, video_ap50, video_ap75, video_ar1,
+    video_ar10: that detector's tracks; tc: how steady its masks are."""
     prune: Literal["halving", "median", "none"] = "halving"
     """Stop settings early that are behind after their first seed: successive halving (the best
     quarter goes on), the median rule (the better half after each seed), or not at all."""
@@ -182,16 +175,23 @@ class SweepOptions(RunOptions):
 
     @property
     def metric(self) -> str:
-        """The objective's metric: ap50, miou or ap25."""
-        return self.objective.rpartition("_")[2]
+        """The objective's metric, such as ap50."""
+        return OBJECTIVES[self.objective][1]
 
     @property
     def target(self) -> str:
         """The quality stage that measures the objective."""
-        return f"{self.objective.rpartition('_')[0]}_quality"
+        return OBJECTIVES[self.objective][0]
+
+    def _check_objective(self, choices: Iterable[str]) -> None:
+        if self.objective not in (names := list(choices)):
+            raise InputError(
+                f"--objective is {shown_value(self.objective)}; {suggestion(self.objective, names)}"
+            )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_objective(OBJECTIVES)
         check_range("--num-samples", self.num_samples, 0, 1_000_000)
         check_range("--batch", self.batch, 1, 100_000)
         check_range("--sampler-seed", self.sampler_seed, 0, 2**31 - 1)
@@ -201,6 +201,11 @@ class SweepOptions(RunOptions):
 class PredictionSweepOptions(SweepOptions):
     """How a sweep over the detector's settings is run."""
 
-    objective: Literal["prediction_ap50", "prediction_miou", "prediction_ap25"] = "prediction_ap50"
+    objective: str = "prediction_ap50"
     """What the sweep maximises: the mean over seeds of what the detector finds, on the training
-    frames. Every setting trains a detector anew."""
+    frames (prediction_ap50, _ap25, _ap75, _miou), or of its tracks (video_ap, video_ap50,
+    video_ap75, video_ar1, video_ar10, tc). Every setting trains a detector anew."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check_objective(OF_DETECTORS)

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-METRICS = ("ap50", "ap25", "miou")
-"""What every sweep and table shows unless it says otherwise."""
+from wsvis.evaluation.metrics import SHOWN
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Measurement:
     def summary(self) -> dict[str, float]:
         """``<metric>``, its mean over seeds, and ``<metric>_std`` of every metric."""
         out: dict[str, float] = {}
-        for metric in dict.fromkeys((*METRICS, *(name for row in self.per_seed for name in row))):
+        for metric in dict.fromkeys((*SHOWN, *(name for row in self.per_seed for name in row))):
             out[metric], out[f"{metric}_std"] = self.mean(metric), self.std(metric)
         return out
 

@@ -17,6 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from wsvis.evaluation.metrics import heading
+
 Row = Mapping[str, Any]
 
 SYMBOLS = {
@@ -29,8 +31,6 @@ SYMBOLS = {
     "flow_boundary.gradient": "F'",
 }
 """Axis names; other settings keep their dotted one."""
-
-METRICS = {"ap50": "AP50", "ap25": "AP25", "miou": "mIoU"}
 
 _FEWEST_FOR_SURFACE = 10
 _MARKERS = "oD^sPv*X"
@@ -64,10 +64,10 @@ def objective_figure(rows: Sequence[Row], axes: tuple[str, str], metric: str) ->
         low, high, points = _panel(ax, rows, pair, metric)
         drawn = points or drawn
     if drawn is not None and high > low:
-        label = f"{metric_name(metric)}, mean over seeds"
+        label = f"{heading(metric)}, mean over seeds"
         figure.colorbar(drawn, ax=list(grid[: len(pairs)]), label=label)
     first = grid[0]
-    first.set_title(f"{metric_name(metric)} of {count_text(rows)}", loc="left", fontsize=11)
+    first.set_title(f"{heading(metric)} of {count_text(rows)}", loc="left", fontsize=11)
     return figure
 
 
@@ -225,8 +225,3 @@ def _mean_std(row: Row, metric: str) -> str:
     std = float(row.get(f"{metric}_std", math.nan))
     text = f"{100 * float(row[metric]):.1f}"
     return text if math.isnan(std) else f"{text} ± {100 * std:.1f}"
-
-
-def metric_name(metric: str) -> str:
-    """``AP50`` for ``ap50``."""
-    return METRICS.get(metric, metric)

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from wsvis_platform.report.figures import SYMBOLS, Row, count_text, metric_name
+from wsvis.evaluation.metrics import heading
+from wsvis_platform.report.figures import SYMBOLS, Row, count_text
 
 FEWEST_FOR_IMPORTANCE = 8
 """Below this a variance decomposition says nothing."""
@@ -85,7 +86,7 @@ def importance_figure(rows: Sequence[Row], metric: str, seed: int) -> Figure:
     ax.set_xlim(0, max(shares.values()) * 1.15)
     ax.set_xlabel("share of the objective's variance (fANOVA)")
     ax.spines[["top", "right"]].set_visible(False)
-    title = f"What {metric_name(metric)} depended on, {count_text(rows)}"
+    title = f"What {heading(metric)} depended on, {count_text(rows)}"
     ax.set_title(title, loc="left", fontsize=11)
     return figure
 
@@ -107,7 +108,7 @@ def _slices(rows: Sequence[Row], metric: str) -> Figure:
         )
         ax.set_xlabel(SYMBOLS.get(name, name))
         ax.spines[["top", "right"]].set_visible(False)
-    grid[0].set_ylabel(metric_name(metric))
+    grid[0].set_ylabel(heading(metric))
     figure.suptitle(
         f"{count_text(rows)}: too few, or too alike, to weigh the settings against each other",
         fontsize=11,

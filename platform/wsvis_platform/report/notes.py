@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from wsvis_platform.report.sweep_tables import SHORT, metric_head, score_text, setting_text
-from wsvis_platform.results import METRICS, Measurement
+from wsvis.evaluation.metrics import SHOWN, heading
+from wsvis_platform.report.sweep_tables import SHORT, score_text, setting_text
+from wsvis_platform.results import Measurement
 
 BRIEF = {
     **SHORT,
@@ -51,14 +52,12 @@ def row_note(
         pruned: whether the search stopped it before its last seed.
     """
     sides = {"training clips": scored, **({"held-out clips": other} if other else {})}
-    heads = ["", *(metric_head(metric) for metric in METRICS)]
-    rows = [
-        [side, *(score_text(each, metric) for metric in METRICS)] for side, each in sides.items()
-    ]
+    heads = ["", *(heading(metric) for metric in SHOWN)]
+    rows = [[side, *(score_text(each, metric) for metric in SHOWN)] for side, each in sides.items()]
     lines = [f"Pruned after seed {scored.seeds[-1]}: no rival to whole trials."] if pruned else []
     if len(scored.seeds) > 1:
         rows += [
-            [f"training clips, seed {seed}", *(_points(scores, metric) for metric in METRICS)]
+            [f"training clips, seed {seed}", *(_points(scores, metric) for metric in SHOWN)]
             for seed, scores in list(zip(scored.seeds, scored.per_seed, strict=True))[:_MOST_SEEDS]
         ]
     lines.append(markdown_rows(heads, rows))

@@ -11,8 +11,9 @@ from typing import Any
 
 from rich.table import Table
 
+from wsvis.evaluation.metrics import heading, shown_with
 from wsvis.files.atomic import write_text
-from wsvis_platform.results import METRICS, Measurement, Trial
+from wsvis_platform.results import Measurement, Trial
 
 SHORT = {
     "fcam.amplification": "A",
@@ -44,22 +45,26 @@ def score_text(measurement: Measurement | None, metric: str) -> str:
 
 
 def result_table(
-    title: str, rows: Sequence[tuple[str, Measurement | None, Measurement | None]], held_out: bool
+    title: str,
+    rows: Sequence[tuple[str, Measurement | None, Measurement | None]],
+    metric: str,
+    held_out: bool,
 ) -> Table:
     """Methods against metrics; the last columns are clips that chose no setting."""
+    metrics = shown_with(metric)
     table = Table(title=title, title_justify="left")
     table.add_column("method")
     table.add_column("setting")
-    for metric in METRICS:
-        table.add_column(metric_head(metric), justify="right")
+    for name in metrics:
+        table.add_column(heading(name), justify="right")
     if held_out:
-        for metric in METRICS:
-            table.add_column(f"held-out {metric_head(metric)}", justify="right")
+        for name in metrics:
+            table.add_column(f"held-out {heading(name)}", justify="right")
     for name, measurement, other in rows:
         cells = [name, setting_text(measurement.overrides) if measurement else "-"]
-        cells += [score_text(measurement, metric) for metric in METRICS]
+        cells += [score_text(measurement, name) for name in metrics]
         if held_out:
-            cells += [score_text(other, metric) for metric in METRICS]
+            cells += [score_text(other, name) for name in metrics]
         table.add_row(*cells)
     return table
 
@@ -78,24 +83,24 @@ def trial_table(trials: Sequence[Trial], metric: str, shown: int = 8) -> Table:
     table = Table(title=f"Best of {len(trials)} trials{note}", title_justify="left")
     table.add_column("trial")
     table.add_column("setting")
-    for name in METRICS:
-        table.add_column(metric_head(name), justify="right")
+    for name in shown_with(metric):
+        table.add_column(heading(name), justify="right")
     table.add_column("computed")
     for trial in order[:shown]:
         measurement = trial.measurement
         if measurement is None or trial.pruned:
             continue
-        scores = [score_text(measurement, name) for name in METRICS]
+        scores = [score_text(measurement, name) for name in shown_with(metric)]
         table.add_row(
             trial.label, setting_text(measurement.overrides), *scores, _stages(measurement.computed)
         )
     return table
 
 
-def write_trials(path: Path, trials: Sequence[Trial]) -> None:
+def write_trials(path: Path, trials: Sequence[Trial], metric: str) -> None:
     """One CSV row per trial: settings, metrics with mean and std, status, seconds."""
     names = sorted({name for trial in trials for name in trial.overrides})
-    scores = [f"{metric}{kind}" for metric in METRICS for kind in ("", "_std")]
+    scores = [f"{name}{kind}" for name in shown_with(metric) for kind in ("", "_std")]
     text = io.StringIO(newline="")
     rows = csv.writer(text)
     rows.writerow(["trial", "status", *names, *scores, "seeds", "seconds", "error"])
@@ -117,29 +122,25 @@ def write_trials(path: Path, trials: Sequence[Trial]) -> None:
 
 
 def markdown_results(
-    rows: Sequence[tuple[str, Measurement | None, Measurement | None]], held_out: bool
+    rows: Sequence[tuple[str, Measurement | None, Measurement | None]], metric: str, held_out: bool
 ) -> str:
     """The result table as Markdown."""
-    heads = ["method", "setting", *map(metric_head, METRICS)]
+    metrics = shown_with(metric)
+    heads = ["method", "setting", *map(heading, metrics)]
     if held_out:
-        heads += [f"held-out {metric_head(metric)}" for metric in METRICS]
+        heads += [f"held-out {heading(name)}" for name in metrics]
     lines = [heads, ["---"] * 2 + ["---:"] * (len(heads) - 2)]
     for name, measurement, other in rows:
         cells = [name, setting_text(measurement.overrides) if measurement else "-"]
-        cells += [score_text(measurement, metric) for metric in METRICS]
+        cells += [score_text(measurement, name) for name in metrics]
         if held_out:
-            cells += [score_text(other, metric) for metric in METRICS]
+            cells += [score_text(other, name) for name in metrics]
         lines.append(cells)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 
 def _four_digits(value: Any) -> Any:
     return f"{value:.4f}" if isinstance(value, float) else value
-
-
-def metric_head(metric: str) -> str:
-    """How a column of a metric is headed."""
-    return {"ap50": "AP50", "ap25": "AP25", "miou": "mIoU"}[metric]
 
 
 def _stages(names: Sequence[str]) -> str:

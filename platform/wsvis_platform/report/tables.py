@@ -13,24 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from wsvis_platform.results import METRICS, Measurement
-
-HEADS = {
-    "ap50": "AP50",
-    "ap25": "AP25",
-    "ap75": "AP75",
-    "miou": "mIoU",
-    "instances_per_frame": "instances per frame",
-    "video_ap": "video AP",
-    "video_ap50": "video AP50",
-    "video_ap75": "video AP75",
-    "video_ar1": "AR1",
-    "video_ar10": "AR10",
-    "tc": "TC",
-}
-_PLAIN = frozenset({"instances_per_frame"})
-"""Metrics that are no share: shown as they are, not in points."""
-
+from wsvis.evaluation.metrics import METRICS, SHOWN, heading
+from wsvis_platform.results import Measurement
 
 Side = Literal["training", "held-out"]
 
@@ -39,7 +23,7 @@ Side = Literal["training", "held-out"]
 class Columns:
     """What a table shows of each row."""
 
-    metrics: tuple[str, ...] = METRICS
+    metrics: tuple[str, ...] = SHOWN
     gains: tuple[str, ...] = ("ap50",)
     """Metrics that get the difference to another row and its p beside them."""
     sides: tuple[Side, ...] = ("training", "held-out")
@@ -138,9 +122,9 @@ def table_cells(
 
 
 def _side_heads(columns: Columns, several: bool) -> list[str]:
-    heads = [HEADS[metric] for metric in columns.metrics]
+    heads = [heading(metric) for metric in columns.metrics]
     for metric in columns.gains:
-        name = HEADS[metric]
+        name = heading(metric)
         p = "p" if len(columns.gains) == 1 else f"p of {name}"
         heads += [f"{name} gain", p] if several else [f"{name} gain"]
     return heads
@@ -181,8 +165,8 @@ def reference_row(row: Row, rows: Sequence[Row]) -> Row:
 
 def points(measurement: Measurement, metric: str) -> str:
     """Mean ± standard deviation in points, or n/a."""
-    scale = 1 if metric in _PLAIN else 100
-    digits = 2 if metric in _PLAIN else 1
+    share = METRICS[metric].share
+    scale, digits = (100, 1) if share else (1, 2)
     mean, std = scale * measurement.mean(metric), scale * measurement.std(metric)
     if math.isnan(mean):
         return "n/a"

@@ -83,8 +83,8 @@ def _note(
 ) -> str:
     rows = []
     for step in steps:
-        found = health.get(step.stage)
-        labels = f"{found.labels_per_frame:.2f}" if found else ""
+        label_health = health.get(step.stage)
+        labels = f"{label_health.labels_per_frame:.2f}" if label_health else ""
         rows.append([step.title, labels, numbers_line(dict(numbers.get(step.stage, {})))])
     table = markdown_rows(["step", "labels per frame", "against annotated masks"], rows)
     return f"{table}\n\n[report.html]({artifact(run, 'report.html')}) has pictures of every video"

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from wsvis.config import Config
+from wsvis.evaluation.metrics import shown_with
 from wsvis.pipeline import BY_NAME
 from wsvis.settings import config_slice, flatten, with_overrides
 from wsvis.stage_keys import needed, settings_read
@@ -39,7 +40,7 @@ from wsvis_platform.report.summary import (
     write_summary,
 )
 from wsvis_platform.report.sweep_tables import setting_text
-from wsvis_platform.results import METRICS, Measurement, Trial
+from wsvis_platform.results import Measurement, Trial
 from wsvis_platform.run_lock import is_driven
 from wsvis_platform.stopping import exit_status, not_cut_short
 from wsvis_platform.store.store import Store
@@ -207,8 +208,8 @@ class SweepRecord:
         pictures = [file.name for file in written if file.suffix == ".png"]
         note = partial(sweep_note, best=(best[0], best[2]), table=table, pictures=pictures)
         self.tracker.log_parent(self.parent, best_numbers(best), written, note)
-        shown = [metric, f"{metric}_std", f"held_out/{metric}"]
-        shown += [name for name in METRICS if name != metric]
+        first, *more = shown_with(metric)
+        shown = [first, f"{first}_std", f"held_out/{first}", *more]
         swept = dict.fromkeys(name for row in rows for name in row[2].overrides)
         self.tracker.share_view(shown, list(swept), self.parent)
 

@@ -106,7 +106,7 @@ def sweep_and_report(
                 first=first,
                 on_trial=on_trial,
             )
-        write_trials(folder / "trials.csv", trials)
+        write_trials(folder / "trials.csv", trials, metric)
         _require_success(trials, metric, folder)
 
         rows = _rows(config, options, fixed, baselines, best, trials, target, dataset, store)
@@ -144,7 +144,7 @@ def sweep_and_report(
             files += write_labels(folder, "best", winner, dataset, store)
         table = [(*row, other) for row, other in zip(rows, others, strict=True)]
         shown = [(row, measurement, other) for row, _, measurement, other in table]
-        markdown = markdown_results(shown, held_out is not None)
+        markdown = markdown_results(shown, metric, held_out is not None)
         files.append(folder / "table.md")
         write_text(files[-1], markdown)
         record.results(table, trials, metric, axes, markdown, files)
@@ -153,6 +153,7 @@ def sweep_and_report(
             result_table(
                 f"{dataset.name}, {len(options.seeds)} seeds, mean ± std; best by {metric}",
                 shown,
+                metric,
                 held_out is not None,
             )
         )

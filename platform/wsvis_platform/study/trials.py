@@ -20,6 +20,8 @@ from ray import tune
 from wsvis.config import Config
 from wsvis.errors import one_line
 from wsvis.passing_faults import is_passing
+from wsvis.pipeline import TRAINED
+from wsvis.stage_keys import needed
 from wsvis.types import Dataset
 from wsvis_platform.options import SweepOptions
 from wsvis_platform.results import Trial, merged
@@ -107,7 +109,8 @@ def run_trials(
         metric=options.metric,
     )
     resources = {"cpu": 1.0}
-    if options.gpus_per_worker and options.target in ("pseudo_label_quality", "prediction_quality"):
+    trained = {stage.name for stage in needed([options.target])} & TRAINED - {"classifier"}
+    if options.gpus_per_worker and trained:
         resources["gpu"] = options.gpus_per_worker
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
