@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from wsvis.backbones.imagenet_head import ImagenetHead, strongest_logit
 from wsvis.backbones.networks import Backbone, build_backbone
+from wsvis.backbones.normalise import MEAN_STD
 from wsvis.backbones.weights import load_backbone_weights
 from wsvis.cam.pooling import average_pooling, log_sum_exp_pooling
 from wsvis.payload import Payload
