@@ -20,7 +20,7 @@ from wsvis.cam.classifier import (
     classifier_to_payload,
     multilabel_soft_margin_loss,
 )
-from wsvis.payload import Payload, to_bytes
+from wsvis.payload import Payload, from_bytes, to_bytes
 
 
 def test_loss_equals_the_loops():

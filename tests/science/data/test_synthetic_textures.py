@@ -146,7 +146,7 @@ def test_stills_textures_use_their_range(name):
 def test_the_stand_in_is_small_and_says_how_it_was_made():
     payload = from_bytes(STANDIN.read_bytes())
     assert STANDIN.stat().st_size < 5_000_000
-    assert payload.data["made_by"] == "tools/pretrain_standin.py"
+    assert payload.data["made_by"].endswith("/pretrain_standin.py")
     assert {"seed", "iterations", "held_out_accuracy"} <= set(payload.data)
     backbone = build_backbone("small")
     load_backbone_weights(backbone, "standin")

@@ -11,6 +11,7 @@ from pycocotools.cocoeval import COCOeval
 
 from reference.coco_ap import frame_ap as slow_frame_ap
 from wsvis.evaluation.frame_ap import (
+    FrameAp,
     FrameTruth,
     frame_ap,
     frame_truths,

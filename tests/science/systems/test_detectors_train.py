@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from reference.maskconsist_scenes import PAPER
 from science.systems.test_detectors_batches import HEIGHT, WIDTH, marked, moving_sample
 from wsvis.cam.classifier import build_classifier, classifier_to_payload
 from wsvis.chosen_instances import subset
 from wsvis.errors import InputError
 from wsvis.learning.schedule import rate_factor
-from wsvis.maskconsist.refine import refine
+from wsvis.maskconsist import refine as refine_file
 from wsvis.masks import decode_masks
 from wsvis.payload import Payload, from_bytes, to_bytes
 from wsvis.systems.batches import PairBatches
@@ -24,6 +25,8 @@ from wsvis.systems.mask_rcnn.build import build_detector
 from wsvis.systems.mask_rcnn.checkpoint import detector_from_payload, detector_to_payload
 from wsvis.systems.predict import predict_frames
 from wsvis.systems.train import train_detector
+
+refine = partial(refine_file.refine, **PAPER)
 
 QUICK = {"optimiser": "adamw", "learning_rate": 1e-3, "schedule": "cosine"}
 

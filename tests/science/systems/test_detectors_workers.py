@@ -1,19 +1,23 @@
 """Data-parallel training over two processes equals training in one."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
+from reference.maskconsist_scenes import PAPER
 from science.systems.test_detectors_batches import marked
 from science.two_processes import run_two_processes, sum_over_workers
-from wsvis.maskconsist.refine import refine
+from wsvis.maskconsist import refine as refine_file
 from wsvis.systems.batches import PairBatches, PairSample
 from wsvis.systems.mask_rcnn.build import build_detector
 from wsvis.systems.train import COUNTS, train_detector
 from wsvis.types import FrameInstances
+
+refine = partial(refine_file.refine, **PAPER)
 
 
 def some_without_labels():

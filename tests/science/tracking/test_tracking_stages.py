@@ -118,5 +118,3 @@ def test_flow_between_listed_frames_is_taken_over_or_computed(data, moving):
     assert again.data["gap"] == 1
     for mine, theirs in zip(decoded_flow(again), decoded_flow(moving[video.id]), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    wide = Payload(moving[video.id].arrays, {**moving[video.id].data, "gap": 2})
-    assert process(video, {"flow": wide}) is not wide
