@@ -101,7 +101,7 @@ def test_a_local_ray_is_closed_quiet_and_leaves_nothing(tmp_path: Path):
 import os, sys
 import psutil
 from pathlib import Path
-from wsvis_platform.cluster import start_ray
+from wsvis_platform.cluster.start import start_ray
 import ray  # already imported when Ray is started, as in an experiment
 with start_ray(num_cpus=1) as cluster:
     print(cluster.line())
@@ -212,7 +212,7 @@ def test_an_empty_token_file_holds_no_token(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.slow
 def test_what_the_environment_says_of_other_clusters_and_places_does_not_matter(tmp_path: Path):
     code = """
-from wsvis_platform.cluster import start_ray
+from wsvis_platform.cluster.start import start_ray
 from wsvis_platform.console import Screen, run_command
 def main():
     import ray
@@ -241,7 +241,7 @@ run_command(main)
 @pytest.mark.slow
 def test_after_a_failure_rays_logs_stay_and_the_error_says_where(tmp_path: Path):
     code = """
-from wsvis_platform.cluster import start_ray
+from wsvis_platform.cluster.start import start_ray
 with start_ray(num_cpus=1):
     raise RuntimeError("a bug")
 """
@@ -269,9 +269,9 @@ cluster.shutdown()
     join = """
 import sys
 from pathlib import Path
-from wsvis_platform.cluster import start_ray
+from wsvis_platform.cluster.start import start_ray
 from wsvis_platform.console import run_command
-from wsvis_platform.doctor import preflight
+from wsvis_platform.cluster.checks import preflight
 def main():
     with start_ray(sys.argv[1], num_cpus=7) as cluster:
         import ray

@@ -32,7 +32,7 @@ def killed_run(place: Path) -> Path:
     code = f"""
 import sys, time; sys.path[:0] = {PATHS!r}
 from pathlib import Path
-from wsvis_platform import ray_folder
+from wsvis_platform.cluster import ray_folder
 ray_folder._places = lambda: [Path({str(place)!r})]
 with ray_folder.ray_folder() as folder:
     (folder / "log").write_text("")

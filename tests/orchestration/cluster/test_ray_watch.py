@@ -12,7 +12,7 @@ import pytest
 
 COMMAND = """
 import os, sys, time
-from wsvis_platform.cluster import start_ray
+from wsvis_platform.cluster.start import start_ray
 from wsvis_platform.console import run_command
 
 def main():

@@ -257,7 +257,7 @@ def test_two_drivers_opening_one_output_at_once_share_a_quiet_database(tmp_path:
     code = f"""
 import sys; sys.path[:0] = {[folder for folder in sys.path if folder]!r}
 from pathlib import Path
-from wsvis_platform.tracking import Tracker
+from wsvis_platform.record.tracker import Tracker
 tracker = Tracker.open("", Path({str(tmp_path)!r}), "both")
 parent = tracker.start_sweep(sys.argv[1], {{}})
 for i in range(5):

@@ -78,7 +78,7 @@ def test_a_kill_while_the_database_is_made_is_survived(tmp_path: Path):
     code = f"""
 import sys; sys.path[:0] = {[folder for folder in sys.path if folder]!r}
 from pathlib import Path
-from wsvis_platform.tracking import Tracker
+from wsvis_platform.record.tracker import Tracker
 Tracker.open("", Path({str(tmp_path)!r}), "x")
 """
     process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
