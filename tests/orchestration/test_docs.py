@@ -16,9 +16,19 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def test_named_files_exist(document):
     text = document.read_text()
     named = re.findall(
-        r"`((?:wsvis|platform|experiments|tests|docs|benchmarks)/[\w/.-]+\.\w+)`", text
+        r"`((?:wsvis|platform|experiments|tests|docs|benchmarks|tools)/[\w/.-]+\.\w+)`", text
     )
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_named_files_are_links(document):
+    prose = re.sub(r"^```.*?^```|^    .*?$", "", document.read_text(), flags=re.M | re.S)
+    named = re.findall(
+        r"(?<!\[)`((?:wsvis|platform|experiments|tests|docs|benchmarks|tools)/[\w/.-]+\.\w+)`",
+        prose,
+    )
+    assert named == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
