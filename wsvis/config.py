@@ -8,7 +8,7 @@ the reason for a default is in docs/equations.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from wsvis.errors import InputError
@@ -238,6 +238,12 @@ class Config:
     self_training: SelfTrainingConfig = field(default_factory=SelfTrainingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     consistency: ConsistencyConfig = field(default_factory=ConsistencyConfig)
+
+    def in_effect(self) -> Config:
+        """The settings that count: a group whose switch is off is as it is off by default."""
+        groups = {item.name: getattr(self, item.name) for item in fields(self)}
+        changed = {n: g.in_effect() for n, g in groups.items() if hasattr(g, "in_effect")}
+        return replace(self, **changed)
 
     def __post_init__(self) -> None:
         check_range("seed", self.seed, 0, 2**31 - 1)

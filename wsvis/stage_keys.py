@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -62,7 +61,7 @@ def stage_keys(
         given: keys taken as they are, for instance a classifier trained on another split.
     """
     keys: dict[str, str] = dict(given or {})
-    config = replace(config, maskconsist=config.maskconsist.in_effect())
+    config = config.in_effect()
     for stage in needed(targets, keys):
         identity: dict[str, Any] = {
             "stage": stage.name,

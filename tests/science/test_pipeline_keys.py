@@ -245,3 +245,27 @@ def test_settings_read_are_those_that_change_the_key_and_the_data():
     assert {"fcam.amplification", "classifier.backbone", "data.path"} <= read.keys()
     groups = {name.split(".")[0] for name in read}
     assert groups == {"data", "flow", "classifier", "cam", "fcam", "ir_labels", "pseudo_masks"}
+
+
+@pytest.mark.parametrize(
+    ("off", "settings", "target"),
+    [
+        (
+            {"flow_boundary.weight": 0.0},
+            {"flow_boundary.regularization": 0.7, "flow_boundary.gradient": "magnitude"},
+            "irn",
+        ),
+        ({"mask_crf.enabled": False}, {"mask_crf.min_area": 0.3}, "refined_labels"),
+        ({"maskconsist.enabled": False}, {"maskconsist.iom_threshold": 0.9}, "detector"),
+    ],
+)
+def test_a_group_that_is_off_counts_as_off_only(off, settings, target):
+    on = with_overrides(Config(), {name: type(v)(True) for name, v in off.items()})
+
+    def key(config, more):
+        return stage_keys(with_overrides(config, more), DATA, [target])[target]
+
+    without = with_overrides(Config(), off)
+    assert key(without, settings) == key(without, {})
+    assert key(on, settings) != key(on, {})
+    assert key(on, {}) != key(without, {})

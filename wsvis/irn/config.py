@@ -77,6 +77,10 @@ class MaskCrfConfig:
     """Frames whose longer side (pixels) is greater are treated as if shrunk to it: kernels and grid
     grow with the frame; 0 = kernels in pixels of the frame whatever its size."""
 
+    def in_effect(self) -> MaskCrfConfig:
+        """Where it is off nothing else of it counts."""
+        return self if self.enabled else MaskCrfConfig(enabled=False)
+
     def __post_init__(self) -> None:
         check_range("mask_crf.min_area", self.min_area, 0, 1)
         check_range("mask_crf.long_side", self.long_side, 0, 100_000)
@@ -184,6 +188,10 @@ class FlowBoundaryConfig:
     gradients differ by more are pushed apart."""
     gradient: FlowGradient = "jacobian"
     """Which derivatives make F': all four, (du/dx, dv/dy), or those of the speed."""
+
+    def in_effect(self) -> FlowBoundaryConfig:
+        """Without weight, plain IRN: lambda and F' do not count."""
+        return self if self.weight else FlowBoundaryConfig(weight=0.0)
 
     def __post_init__(self) -> None:
         check_choices(self, "flow_boundary")
