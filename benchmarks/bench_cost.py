@@ -23,7 +23,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import cv2
 import torch
 
-from wsvis.config import Config, DataConfig
+from wsvis.config import Config
+from wsvis.data.config import DataConfig
 from wsvis.data.frames import iterate_frames
 from wsvis.data.load import load_dataset
 from wsvis.one_machine import InMemory

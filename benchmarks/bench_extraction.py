@@ -21,7 +21,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from wsvis.config import Config, FlowConfig
+from wsvis.config import Config
+from wsvis.flow.config import FlowConfig
 from wsvis.flow.provider import make_flow_provider, video_flow
 from wsvis.types import Dataset, FrameFiles, Video
 from wsvis_platform.cluster.start import start_ray

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from wsvis.config import Config, DataConfig
+from wsvis.config import Config
+from wsvis.data.config import DataConfig
 from wsvis.errors import InputError
 from wsvis.payload import Payload, payload_to_instances
 from wsvis.settings import suggestion, with_overrides
@@ -86,7 +87,7 @@ def load_dataset(path: str = "", **settings: Any) -> Dataset:
     Args:
         path: a YouTube-VIS JSON, a folder of video files with a labels.csv, or a DAVIS or
             Cityscapes folder; the kind is told from what is there.
-        settings: fields of :class:`wsvis.config.DataConfig`, such as ``split="all"``, ``videos=3``.
+        settings: fields of :class:`wsvis.data.config.DataConfig`, such as ``split="all"``.
 
     Raises:
         InputError: nothing is there, it is of no known kind, or a setting is out of range.

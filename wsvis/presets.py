@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from wsvis.config import (
+from wsvis.cam.config import (
     CamConfig,
     ClassifierConfig,
-    Config,
-    CrfConfig,
-    DataConfig,
     FCamConfig,
-    FlowBoundaryConfig,
-    FlowConfig,
     IrLabelsConfig,
-    IrnConfig,
-    MaskCrfConfig,
     PseudoMasksConfig,
 )
-from wsvis.systems.config import DetectorConfig, MaskConsistConfig
+from wsvis.config import Config
+from wsvis.data.config import DataConfig
+from wsvis.flow.config import FlowConfig
+from wsvis.irn.config import FlowBoundaryConfig, IrnConfig
+from wsvis.maskconsist.config import MaskConsistConfig
+from wsvis.refinement.config import CrfConfig, MaskCrfConfig
+from wsvis.systems.config import DetectorConfig
 
 
 def cpu() -> Config:

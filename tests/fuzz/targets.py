@@ -16,7 +16,8 @@ from PIL import Image
 from fuzz.mutators import mutated_bytes, mutated_json, mutated_table
 from wsvis.backbones.networks import build_backbone
 from wsvis.backbones.weights import load_backbone_weights, save_backbone
-from wsvis.config import Config, DataConfig
+from wsvis.config import Config
+from wsvis.data.config import DataConfig
 from wsvis.data.images import decode_video, frame_rate, probe_video, read_image
 from wsvis.data.load import load_dataset
 from wsvis.data.splits import Split, load_split, save_split

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsvis.config import Config, FCamConfig
+from wsvis.cam.config import FCamConfig
+from wsvis.config import Config
 from wsvis.errors import InputError
 from wsvis.settings import config_slice, flatten, with_overrides
 

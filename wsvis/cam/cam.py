@@ -21,6 +21,7 @@ from wsvis.backbones.networks import Backbone
 from wsvis.backbones.normalise import normalise_frames
 from wsvis.cam.cam_grid import CAM_STRIDE, first_cell_centre, grid_centres, read_map_at
 from wsvis.cam.classifier import Classifier
+from wsvis.cam.config import CamConfig
 
 EPSILON = 1e-5
 MAP_VALUES = 1 << 26
@@ -81,9 +82,9 @@ def multi_scale_cam(
     frames: UInt8[Tensor, "B H W 3"],
     present: Bool[Tensor, "B C"],
     *,
-    scales: Sequence[float] = (1.0, 0.5, 1.5, 2.0),
-    flip: bool = True,
-    long_side: int = 0,
+    scales: Sequence[float] = CamConfig.scales,
+    flip: bool = CamConfig.flip,
+    long_side: int = CamConfig.long_side,
     centred: bool = True,
     batch_size: int = 8,
 ) -> list[Float[Tensor, "_ h w"]]:

@@ -18,6 +18,7 @@ from wsvis.backbones.imagenet_head import ImagenetHead, strongest_logit
 from wsvis.backbones.networks import Backbone, build_backbone
 from wsvis.backbones.normalise import MEAN_STD
 from wsvis.backbones.weights import load_backbone_weights
+from wsvis.cam.config import ClassifierConfig
 from wsvis.cam.pooling import average_pooling, log_sum_exp_pooling
 from wsvis.payload import Payload
 
@@ -37,9 +38,9 @@ class Classifier(nn.Module):
         backbone: Backbone,
         class_names: Sequence[str],
         *,
-        pooling: str = "average",
-        lse_sharpness: float = 4.0,
-        normalisation: str = "imagenet",
+        pooling: str = ClassifierConfig.pooling,
+        lse_sharpness: float = ClassifierConfig.lse_sharpness,
+        normalisation: str = ClassifierConfig.normalisation,
         imagenet: ImagenetHead | None = None,
     ) -> None:
         super().__init__()
@@ -76,10 +77,10 @@ def build_classifier(
     class_names: Sequence[str],
     *,
     weights: str = "none",
-    stride_two_padding: str = "symmetric",
-    pooling: str = "average",
-    lse_sharpness: float = 4.0,
-    normalisation: str = "imagenet",
+    stride_two_padding: str = ClassifierConfig.stride_two_padding,
+    pooling: str = ClassifierConfig.pooling,
+    lse_sharpness: float = ClassifierConfig.lse_sharpness,
+    normalisation: str = ClassifierConfig.normalisation,
     imagenet: ImagenetHead | None = None,
     seed: int = 0,
 ) -> Classifier:

@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32
 
+from wsvis.cam.config import FCamConfig
+
 
 def flow_threshold(
-    magnitude: Float[np.ndarray, "h w"], percentile: float, floor: float = 0.0
+    magnitude: Float[np.ndarray, "h w"], percentile: float, floor: float = FCamConfig.floor
 ) -> float:
     """T of Equation 2: a percentile of the frame's own flow magnitudes, not below ``floor``.
 
@@ -44,7 +46,7 @@ def flow_threshold(
 
 
 def moving_mask(
-    magnitude: Float[np.ndarray, "h w"], percentile: float, floor: float = 0.0
+    magnitude: Float[np.ndarray, "h w"], percentile: float, floor: float = FCamConfig.floor
 ) -> Bool[np.ndarray, "h w"]:
     """The indicator of Equation 2: I(||F(x)||_2 > T), on the grid of the flow.
 
@@ -131,7 +133,7 @@ def frame_fcam(
     width: int,
     amplification: float,
     percentile: float,
-    floor: float = 0.0,
+    floor: float = FCamConfig.floor,
 ) -> Float32[np.ndarray, "K H W"]:
     """f-CAM of one frame at full size, from a CAM and a magnitude on grids of their own.
 

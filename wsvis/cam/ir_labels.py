@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from wsvis.cam.config import IrLabelsConfig
+
 UNSURE = 255
 
 
@@ -58,8 +60,8 @@ def combine_labels(
 def ir_labels(
     maps: Float[np.ndarray, "K H W"],
     class_ids: Int[np.ndarray, " K"],
-    foreground_threshold: float = 0.30,
-    background_threshold: float = 0.05,
+    foreground_threshold: float = IrLabelsConfig.foreground_threshold,
+    background_threshold: float = IrLabelsConfig.background_threshold,
 ) -> UInt8[np.ndarray, "H W"]:
     """IR labels straight from the maps.
 

@@ -17,8 +17,9 @@ from wsvis.cam.classifier import (
     classifier_from_payload,
     classifier_to_payload,
 )
+from wsvis.cam.config import ClassifierConfig
 from wsvis.cam.train_classifier import classifier_steps, train_classifier
-from wsvis.config import ClassifierConfig, Config
+from wsvis.config import Config
 from wsvis.data.frame_sequence import FrameSequence, frame_labels
 from wsvis.data.frames import read_frames
 from wsvis.device import default_device

@@ -16,6 +16,7 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from wsvis.cam.classification_ap import evaluate_classifier
 from wsvis.cam.classifier import Classifier, multilabel_soft_margin_loss
+from wsvis.cam.config import ClassifierConfig
 from wsvis.cam.frozen_features import frozen_stage_count
 from wsvis.cam.training_batches import Frames, TrainingBatches
 from wsvis.errors import InputError
@@ -33,18 +34,18 @@ def train_classifier(
     labels: Bool[np.ndarray, "n C"],
     *,
     seed: int,
-    optimiser: str = "sgd",
-    learning_rate: float = 0.1,
-    head_rate_factor: float = 10.0,
-    momentum: float = 0.0,
-    weight_decay: float = 1e-4,
-    epochs: float = 5.0,
-    min_steps: int = 0,
-    max_steps: int = 0,
-    batch_size: int = 16,
-    crop: int = 512,
-    resize_long_side: tuple[int, int] = (320, 640),
-    trainable: str = "last-stages",
+    optimiser: str = ClassifierConfig.optimiser,
+    learning_rate: float = ClassifierConfig.learning_rate,
+    head_rate_factor: float = ClassifierConfig.head_rate_factor,
+    momentum: float = ClassifierConfig.momentum,
+    weight_decay: float = ClassifierConfig.weight_decay,
+    epochs: float = ClassifierConfig.epochs,
+    min_steps: int = ClassifierConfig.min_steps,
+    max_steps: int = ClassifierConfig.max_steps,
+    batch_size: int = ClassifierConfig.batch_size,
+    crop: int = ClassifierConfig.crop,
+    resize_long_side: tuple[int, int] = ClassifierConfig.resize_long_side,
+    trainable: str = ClassifierConfig.trainable,
     validation: tuple[Frames, Bool[np.ndarray, "m C"]] | None = None,
     report: Report | None = None,
     report_every: int = 10,

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from wsvis.data.config import DataConfig
 from wsvis.data.outside import OnProblem, listed_names, refuse, require_folder
 from wsvis.errors import InputError
 from wsvis.files.indexed_png import read_indexed_png
@@ -37,7 +38,9 @@ READERS = 8
 _ANNOTATION = re.compile(r"(.+_[0-9]{6})_([0-9]{6})_gtFine_instanceIds\.png")
 
 
-def read_cityscapes(root: str, split: str = "train", on_problem: OnProblem = refuse) -> Dataset:
+def read_cityscapes(
+    root: str, split: str = DataConfig.split, on_problem: OnProblem = refuse
+) -> Dataset:
     """The snippets of a split, each named by its annotated frame.
 
     train: three frames t - 3, t, t + 3 with the classes of frame t (the paper is silent on the

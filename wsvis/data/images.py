@@ -12,6 +12,8 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from wsvis.data.config import DataConfig
+
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our error names the file; libav's does not
 
 import cv2
@@ -86,7 +88,9 @@ def read_image(path: str) -> UInt8[np.ndarray, "H W 3"]:
 
 
 def probe_video(
-    path: str, keep_readable: bool = False, on_note: Callable[[str], None] | None = None
+    path: str,
+    keep_readable: bool = DataConfig.keep_readable,
+    on_note: Callable[[str], None] | None = None,
 ) -> tuple[int, int, int]:
     """(frames, height, width) of a video file.
 

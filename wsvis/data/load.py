@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from wsvis.config import DataConfig
+from wsvis.data.config import DataConfig
 from wsvis.data.fingerprint import dataset_fingerprint
 from wsvis.data.outside import OnProblem, refuse
 from wsvis.data.remarks import nothing_to_learn, remarks

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import UInt8
 
+from wsvis.data.config import DataConfig
 from wsvis.data.synthetic_clip import SyntheticClip, render
 from wsvis.data.synthetic_parameters import CLASSES, VERSION, GeneratorParameters, with_size
 from wsvis.data.synthetic_sprites import BODY_HUES, HEAD_HUES, HUE_JITTER
@@ -48,7 +49,9 @@ def _cached_frames(split: str, index: int, sizes: Sizes) -> np.ndarray:
 
 
 def synthetic_dataset(
-    split: str = "train", videos: int = 60, generator: Mapping[str, int] | None = None
+    split: str = DataConfig.split,
+    videos: int = DataConfig.synthetic_videos,
+    generator: Mapping[str, int] | None = None,
 ) -> Dataset:
     """The first ``videos`` clips of a split, with labels per frame and ground truth.
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wsvis.config import DataConfig
+from wsvis.data.config import DataConfig
 from wsvis.data.frames import iterate_frames, sized_frame
 from wsvis.data.images import read_image
 from wsvis.data.load import read_dataset

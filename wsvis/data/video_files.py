@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from wsvis.data.config import DataConfig
 from wsvis.data.images import probe_video
 from wsvis.data.label_table import read_label_table, shown, whole_number
 from wsvis.data.outside import (
@@ -58,7 +59,7 @@ class _Probe:
 
 
 def read_video_files(
-    folder: str, on_problem: OnProblem = refuse, keep_readable: bool = False
+    folder: str, on_problem: OnProblem = refuse, keep_readable: bool = DataConfig.keep_readable
 ) -> Dataset:
     """The videos of a folder with the classes of labels.csv; there is no ground truth.
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from wsvis.data.config import DataConfig
 from wsvis.data.outside import (
     OnProblem,
     inside_folder,
@@ -40,7 +41,9 @@ class _Entry:
     names: tuple[str, ...]
 
 
-def read_ytvis(path: str, frames: str = "", on_problem: OnProblem = refuse) -> Dataset:
+def read_ytvis(
+    path: str, frames: str = DataConfig.frames, on_problem: OnProblem = refuse
+) -> Dataset:
     """The data set a YouTube-VIS JSON describes, all its categories included, no fingerprint yet.
 
     Where the listed frames are every n-th of the frames in the folder, each frame's successor is

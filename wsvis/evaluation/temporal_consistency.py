@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float32
 
 from wsvis.chosen_instances import kept
+from wsvis.evaluation.config import ConsistencyConfig
 from wsvis.evaluation.frame_ap import FrameAp, FrameTruth
 from wsvis.flow.warp import warp_masks
 from wsvis.masks import decode_masks, encode_masks
@@ -33,9 +34,9 @@ class PredictedVideo:
 def temporal_consistency(
     videos: Iterable[PredictedVideo],
     classes: int,
-    truth_score: float = 0.5,
+    truth_score: float = ConsistencyConfig.truth_score,
     detection_score: float = 0.05,
-    symmetric: bool = False,
+    symmetric: bool = ConsistencyConfig.symmetric,
 ) -> dict[str, float]:
     """AP50 of predictions against the next frame's predictions carried back along the flow.
 

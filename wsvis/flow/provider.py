@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from wsvis.errors import InputError
+from wsvis.flow.config import FlowConfig
 from wsvis.flow.field import area_mean
 
 
@@ -40,7 +41,9 @@ class FlowProvider(Protocol):
         ...
 
 
-def make_flow_provider(name: str, weights: str = "", device: str = "cpu") -> FlowProvider:
+def make_flow_provider(
+    name: str, weights: str = FlowConfig.weights, device: str = "cpu"
+) -> FlowProvider:
     """The provider of that name.
 
     Args:
@@ -71,7 +74,7 @@ def video_flow(
     frames: UInt8[np.ndarray, "T H W 3"],
     provider: FlowProvider,
     gap: int = 1,
-    long_side: int = 0,
+    long_side: int = FlowConfig.long_side,
     stride: int = 1,
 ) -> tuple[Float32[np.ndarray, "P h w 2"], Float32[np.ndarray, "P h w 2"]]:
     """Flow between frames ``gap`` apart, there and back: max(T - gap, 0) pairs.
@@ -100,7 +103,7 @@ def pair_flow(
     first: UInt8[np.ndarray, "P H W 3"],
     second: UInt8[np.ndarray, "P H W 3"],
     provider: FlowProvider,
-    long_side: int = 0,
+    long_side: int = FlowConfig.long_side,
     stride: int = 1,
 ) -> tuple[Float32[np.ndarray, "P h w 2"], Float32[np.ndarray, "P h w 2"]]:
     """As :func:`video_flow` for pairs that do not chain: frames with successors of their own."""
@@ -110,7 +113,7 @@ def pair_flow(
 
 
 def prepare_frames(
-    frames: UInt8[np.ndarray, "T H W 3"], gray: bool, long_side: int = 0
+    frames: UInt8[np.ndarray, "T H W 3"], gray: bool, long_side: int = FlowConfig.long_side
 ) -> UInt8[np.ndarray, "T h w C"]:
     """Frames as the provider looks at them, each converted and shrunk once.
 

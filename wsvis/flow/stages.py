@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from wsvis.config import Config, FlowConfig
+from wsvis.config import Config
 from wsvis.data.frames import read_frames, read_pairs
 from wsvis.flow.camera_motion import frame_motion
 from wsvis.flow.codec import decode_flow, encode_flow
+from wsvis.flow.config import FlowConfig
 from wsvis.flow.provider import make_flow_provider, pair_flow, video_flow
 from wsvis.payload import Payload
 from wsvis.stage import Process

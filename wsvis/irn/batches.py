@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Float32, UInt8
 from torch import Tensor
 
 from wsvis.backbones.normalise import MEAN_STD
+from wsvis.irn.config import IrnConfig
 from wsvis.irn.network import GRID
 from wsvis.irn.placement import Placement, canvas_size, draw_placement, overlap
 
@@ -158,9 +159,9 @@ class IrnBatches:
         *,
         batch_size: int,
         seed: int,
-        canvas: tuple[int, int] = (512, 512),
-        scales: tuple[float, float] = (0.5, 1.5),
-        mirror: bool = True,
+        canvas: tuple[int, int] = IrnConfig.canvas,
+        scales: tuple[float, float] = IrnConfig.scales,
+        mirror: bool = IrnConfig.mirror,
         normalisation: str = "imagenet",
         worker: int = 0,
         workers: int = 1,

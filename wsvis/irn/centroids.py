@@ -12,10 +12,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
+from wsvis.irn.config import IrnConfig
+
 
 @torch.no_grad()
 def centroids(
-    displacement: Float[Tensor, "f 2 h w"], refinements: int = 300
+    displacement: Float[Tensor, "f 2 h w"], refinements: int = IrnConfig.refinements
 ) -> Int64[Tensor, "f 2 h w"]:
     """The cell that each cell's displacements lead to: c <- clip(c + D(c)), again and again.
 
@@ -53,7 +55,7 @@ def centroids(
 def instance_map(
     displacement: Float[np.ndarray, "2 h w"],
     centroid: Int64[np.ndarray, "2 h w"],
-    cluster_threshold: float = 2.5,
+    cluster_threshold: float = IrnConfig.cluster_threshold,
 ) -> Int64[np.ndarray, "h w"]:
     """Which instance each cell belongs to, 0..I-1.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsvis.backbones.networks import Backbone
+from wsvis.irn.config import IrnConfig
 
 GRID = 4
 """Pixels per cell of the boundary and displacement maps."""
@@ -36,10 +37,10 @@ class Irn(nn.Module):
         self,
         backbone: Backbone,
         *,
-        boundary_channels: int = 32,
-        displacement_channels: int = 256,
+        boundary_channels: int = IrnConfig.boundary_channels,
+        displacement_channels: int = IrnConfig.displacement_channels,
         normalisation: str = "imagenet",
-        frozen: bool = True,
+        frozen: bool = IrnConfig.frozen,
     ) -> None:
         super().__init__()
         self.backbone, self.normalisation, self.frozen = backbone, normalisation, frozen

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from wsvis.irn.batches import IrnSample, make_batch
 from wsvis.irn.centroids import centroids, instance_map
+from wsvis.irn.config import IrnConfig
 from wsvis.irn.instances import (
     Seeds,
     detections,
@@ -68,15 +69,15 @@ def pseudo_labels(
     activations: Sequence[Float[np.ndarray, "_ _ _"]],
     class_ids: Sequence[Sequence[int]],
     *,
-    canvas: tuple[int, int] = (512, 512),
+    canvas: tuple[int, int] = IrnConfig.canvas,
     radius: int = 5,
-    beta: float = 10.0,
-    walk_steps: int = 256,
-    refinements: int = 300,
-    cluster_threshold: float = 2.5,
+    beta: float = IrnConfig.beta,
+    walk_steps: int = IrnConfig.walk_steps,
+    refinements: int = IrnConfig.refinements,
+    cluster_threshold: float = IrnConfig.cluster_threshold,
     background: float = 0.25,
-    min_area: float = 0.01,
-    scores: str = "peak",
+    min_area: float = IrnConfig.min_area,
+    scores: str = IrnConfig.scores,
     batch_size: int = 8,
 ) -> list[FrameInstances]:
     """Instances of every frame of a video: seeds, walked along the affinities, cut apart.

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wsvis.irn.affinity import affinity
+from wsvis.irn.config import IrnConfig
 from wsvis.irn.paths import pair_offsets
 from wsvis.stencil import Stencil, frames_at_once, link_degrees
 
@@ -27,8 +28,8 @@ def random_walk(
     boundary: Float[Tensor, "f h w"],
     *,
     radius: int = 5,
-    beta: float = 10.0,
-    steps: int = 256,
+    beta: float = IrnConfig.beta,
+    steps: int = IrnConfig.walk_steps,
     tolerance: float = 1e-7,
 ) -> Float[Tensor, "f k h w"]:
     """Seeds after ``steps`` steps of the walk whose steps prefer high affinity.

@@ -15,6 +15,7 @@ from wsvis.errors import InputError
 from wsvis.flow.gradient import GradientForm
 from wsvis.irn.batches import IrnBatch
 from wsvis.irn.checkpoint import irn_training_state, restore_irn_training
+from wsvis.irn.config import FlowBoundaryConfig, IrnConfig
 from wsvis.irn.network import Irn
 from wsvis.irn.objective import TERMS, pair_sums, total_loss
 from wsvis.irn.tap_memory import TapMemory
@@ -30,15 +31,15 @@ def train_irn(
     steps: int,
     *,
     radius: int = 10,
-    optimiser: str = "sgd",
-    learning_rate: float = 0.1,
-    displacement_rate_factor: float = 10.0,
-    backbone_rate_factor: float = 0.1,
-    momentum: float = 0.0,
-    weight_decay: float = 1e-4,
+    optimiser: str = IrnConfig.optimiser,
+    learning_rate: float = IrnConfig.learning_rate,
+    displacement_rate_factor: float = IrnConfig.displacement_rate_factor,
+    backbone_rate_factor: float = IrnConfig.backbone_rate_factor,
+    momentum: float = IrnConfig.momentum,
+    weight_decay: float = IrnConfig.weight_decay,
     flow_boundary_weight: float = 1.0,
-    regularization: float = 2.0,
-    gradient: GradientForm = "jacobian",
+    regularization: float = FlowBoundaryConfig.regularization,
+    gradient: GradientForm = FlowBoundaryConfig.gradient,
     memory: TapMemory | None = None,
     report: Report | None = None,
     report_every: int = 10,

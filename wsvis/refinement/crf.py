@@ -17,6 +17,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
+from wsvis.refinement.config import CrfConfig
 from wsvis.stencil import Stencil, frames_at_once, link_degrees
 
 GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
@@ -27,15 +28,15 @@ def dense_crf(
     labels: UInt8[Tensor, "f q H W"],
     label_counts: list[int],
     *,
-    certainty: float = 0.7,
-    smoothness_sigma: float = 3.0,
-    smoothness_weight: float = 3.0,
-    appearance_sigma: float = 50.0,
-    colour_sigma: float = 5.0,
-    appearance_weight: float = 10.0,
-    iterations: int = 10,
-    stride: int = 2,
-    neighbours: int = 64,
+    certainty: float = CrfConfig.certainty,
+    smoothness_sigma: float = CrfConfig.smoothness_sigma,
+    smoothness_weight: float = CrfConfig.smoothness_weight,
+    appearance_sigma: float = CrfConfig.appearance_sigma,
+    colour_sigma: float = CrfConfig.colour_sigma,
+    appearance_weight: float = CrfConfig.appearance_weight,
+    iterations: int = CrfConfig.iterations,
+    stride: int = CrfConfig.stride,
+    neighbours: int = CrfConfig.neighbours,
 ) -> UInt8[Tensor, "f q H W"]:
     """Most likely labels of a fully connected CRF, by mean field.
 

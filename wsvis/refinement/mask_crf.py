@@ -16,6 +16,7 @@ from jaxtyping import Bool, UInt8
 
 from wsvis.chosen_instances import subset
 from wsvis.masks import decode_masks, encode_masks
+from wsvis.refinement.config import MaskCrfConfig
 from wsvis.refinement.crf import dense_crf
 from wsvis.types import FrameInstances
 
@@ -39,7 +40,7 @@ def refine_masks(
     frames: UInt8[np.ndarray, "T H W 3"],
     instances: Sequence[FrameInstances],
     *,
-    min_area: float = 0.01,
+    min_area: float = MaskCrfConfig.min_area,
     device: torch.device | None = None,
     **crf: float,
 ) -> list[FrameInstances]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from wsvis.config import Config, CrfConfig
+from wsvis.config import Config
 from wsvis.data.frames import read_frames
 from wsvis.device import default_device
 from wsvis.payload import Payload, instances_to_payload, payload_to_instances
+from wsvis.refinement.config import CrfConfig
 from wsvis.refinement.mask_crf import refine_masks
 from wsvis.stage import Process
 from wsvis.types import Video

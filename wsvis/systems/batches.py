@@ -18,6 +18,7 @@ from torch import Tensor
 from wsvis.flow.field import regrid_flow
 from wsvis.instances import InstanceTensors, from_masks
 from wsvis.masks import decode_masks
+from wsvis.systems.config import DetectorConfig
 from wsvis.types import FrameInstances
 
 
@@ -159,10 +160,10 @@ class PairBatches:
         self,
         samples: Sequence[PairSample],
         *,
-        pairs: int = 1,
+        pairs: int = DetectorConfig.pairs,
         seed: int = 0,
         short_sides: tuple[int, int] = (0, 0),
-        mirror: bool = True,
+        mirror: bool = DetectorConfig.mirror,
         worker: int = 0,
         workers: int = 1,
     ) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from wsvis.instances import InstanceTensors
 from wsvis.masks import encode_masks
 from wsvis.systems.batches import as_image, resize_frame, resized
+from wsvis.systems.config import DetectorConfig
 from wsvis.systems.mask_rcnn.backend import Detector, Selection
 from wsvis.types import FrameInstances
 
@@ -22,9 +23,9 @@ def predict_frames(
     frames: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     *,
     short_side: int = 480,
-    score_threshold: float = 0.05,
-    nms_threshold: float = 0.5,
-    detections: int = 100,
+    score_threshold: float = DetectorConfig.score_threshold,
+    nms_threshold: float = DetectorConfig.nms_threshold,
+    detections: int = DetectorConfig.detections,
     batch_size: int = 4,
 ) -> list[FrameInstances]:
     """What the detector finds in each frame, best first, at the frame's own size.

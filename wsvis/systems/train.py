@@ -18,6 +18,7 @@ from wsvis.learning.schedule import build_optimiser, rate_factor
 from wsvis.maskconsist.refine import Pair
 from wsvis.payload import Payload
 from wsvis.systems.batches import TrainingPair
+from wsvis.systems.config import DetectorConfig
 from wsvis.systems.mask_rcnn.backend import LOSSES, Refine, Selection
 from wsvis.systems.mask_rcnn.checkpoint import detector_training_state, restore_detector_training
 from wsvis.types import Report
@@ -45,15 +46,15 @@ def train_detector(
     refine: RefinePair | None = None,
     refine_from: int = 0,
     selection: Selection | None = None,
-    empty_as_background: bool = False,
-    optimiser: str = "sgd",
-    learning_rate: float = 0.002,
-    backbone_rate_factor: float = 1.0,
-    momentum: float = 0.9,
-    weight_decay: float = 1e-4,
-    schedule: str = "steps",
-    warm_up: int = 1000,
-    clip_norm: float = 0.0,
+    empty_as_background: bool = DetectorConfig.empty_as_background,
+    optimiser: str = DetectorConfig.optimiser,
+    learning_rate: float = DetectorConfig.learning_rate,
+    backbone_rate_factor: float = DetectorConfig.backbone_rate_factor,
+    momentum: float = DetectorConfig.momentum,
+    weight_decay: float = DetectorConfig.weight_decay,
+    schedule: str = DetectorConfig.schedule,
+    warm_up: int = DetectorConfig.warm_up,
+    clip_norm: float = DetectorConfig.clip_norm,
     settings: str = "",
     report: Report | None = None,
     report_every: int = 20,

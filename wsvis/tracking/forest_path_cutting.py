@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.spatial.distance import cdist
 
+from wsvis.tracking.config import TrackingConfig
 from wsvis.tracking.cutouts import Sampling
 from wsvis.tracking.detections import Detection, clipped
 from wsvis.tracking.warp_tracklets import warp_tracklets
@@ -157,9 +158,9 @@ def forest_path_cutting(
     backward_flow: Sequence[Float[np.ndarray, "H W 2"] | Sampling] | None,
     descriptors: Sequence[Float[np.ndarray, "_ D"]],
     *,
-    max_overlap: float = 0.2,
-    min_link_overlap: float = 0.05,
-    max_tracks: int = 20,
+    max_overlap: float = TrackingConfig.max_overlap,
+    min_link_overlap: float = TrackingConfig.min_link_overlap,
+    max_tracks: int = TrackingConfig.max_tracks,
 ) -> list[list[Detection]]:
     """Group the detections of a video into the tracks of the objects they show.
 

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from wsvis.chosen_instances import subset
+from wsvis.tracking.config import TrackingConfig
 from wsvis.tracking.cutouts import Sampling, sampling_of
 from wsvis.tracking.detections import Detection, selected
 from wsvis.tracking.forest_path_cutting import forest_path_cutting
@@ -30,16 +31,16 @@ def track_video(
     backward_flow: Sequence[Float[np.ndarray, "H W 2"]] | None = None,
     descriptors: Sequence[Float[np.ndarray, "_ D"]] | None = None,
     *,
-    method: Method = "forest",
-    class_mode: ClassMode = "vote",
-    scoring: Scoring = "sum",
-    min_score: float = 0.05,
-    max_overlap: float = 0.2,
-    min_link_overlap: float = 0.05,
+    method: Method = TrackingConfig.method,
+    class_mode: ClassMode = TrackingConfig.class_mode,
+    scoring: Scoring = TrackingConfig.scoring,
+    min_score: float = TrackingConfig.min_score,
+    max_overlap: float = TrackingConfig.max_overlap,
+    min_link_overlap: float = TrackingConfig.min_link_overlap,
     online_overlap: Literal["box", "mask"] = "box",
     online_min_overlap: float = 0.0,
     iou_min_overlap: float = 0.5,
-    max_tracks: int = 20,
+    max_tracks: int = TrackingConfig.max_tracks,
 ) -> list[Track]:
     """Follow the objects of a video through its frames.
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from wsvis.tracking.config import TrackingConfig
 from wsvis.tracking.detections import Detection
 from wsvis.types import FrameInstances, Rle, Track
 
@@ -40,7 +41,7 @@ def tracks_of(
     frames: Sequence[FrameInstances],
     *,
     voting: Voting = "score-sum",
-    scoring: Scoring = "sum",
+    scoring: Scoring = TrackingConfig.scoring,
 ) -> list[Track]:
     """Tracks of groups of detections, numbered from 0 in descending order of score.
 

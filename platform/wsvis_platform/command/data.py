@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from wsvis.data.config import DataConfig
 from wsvis.errors import InputError
 from wsvis_platform.console import Screen
 from wsvis_platform.report.findings_table import show_findings
@@ -57,7 +58,7 @@ def data_check(
     kind: Kind = "guess",
     frames: str = "",
     decode: bool = True,
-    keep_readable: bool = False,
+    keep_readable: bool = DataConfig.keep_readable,
 ) -> None:
     """Say what is in a data set and everything that is wrong with it; exit status 2 if anything is.
 
@@ -71,7 +72,6 @@ def data_check(
     Raises:
         InputError: something is wrong (after all of it has been printed).
     """
-    from wsvis.config import DataConfig
     from wsvis.data.validate import check_dataset, guess_kind
 
     found_kind = guess_kind(path) if kind == "guess" else kind
@@ -103,7 +103,7 @@ def data_split(
     *,
     kind: Kind = "guess",
     frames: str = "",
-    held_out_per_class: int = 10,
+    held_out_per_class: int = DataConfig.held_out_per_class,
     seed: int = 0,
 ) -> None:
     """Save the held-out split of the paper as JSON, to be given back as ``--data.split-file``.
@@ -116,7 +116,6 @@ def data_split(
         held_out_per_class: videos per class for validation; small classes give at most half.
         seed: which split.
     """
-    from wsvis.config import DataConfig
     from wsvis.data.load import read_dataset
     from wsvis.data.remarks import nothing_to_learn
     from wsvis.data.splits import save_split, split_dataset

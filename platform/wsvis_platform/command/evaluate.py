@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsvis.errors import InputError
+from wsvis.evaluation.config import ConsistencyConfig
+from wsvis.flow.config import FlowConfig
+from wsvis.systems.config import DetectorConfig
 from wsvis_platform.console import Screen
 from wsvis_platform.report.evaluate_tables import finish, vis_rows
 
@@ -56,7 +59,12 @@ def evaluate_vis(
 
 
 def evaluate_frames(
-    *, gt: str, results: str, json: str = "", per_class: bool = False, score_threshold: float = 0.05
+    *,
+    gt: str,
+    results: str,
+    json: str = "",
+    per_class: bool = False,
+    score_threshold: float = DetectorConfig.score_threshold,
 ) -> dict[str, Any]:
     """Instance segmentation of single frames: COCO's AP over all annotated frames.
 
@@ -166,10 +174,10 @@ def evaluate_tc(
     gt: str,
     results: str,
     frames: str = "",
-    provider: str = "dis-medium",
-    truth_score: float = 0.5,
-    score_threshold: float = 0.05,
-    symmetric: bool = False,
+    provider: str = FlowConfig.provider,
+    truth_score: float = ConsistencyConfig.truth_score,
+    score_threshold: float = DetectorConfig.score_threshold,
+    symmetric: bool = ConsistencyConfig.symmetric,
     json: str = "",
 ) -> dict[str, Any]:
     """Temporal consistency: AP50 between predictions and the next frame's, carried along the flow.

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from wsvis.data.config import DataConfig
 from wsvis.errors import InputError
+from wsvis.systems.config import DetectorConfig
+from wsvis.tracking.config import TrackingConfig
 from wsvis_platform.console import Screen
 
 DETECTOR_FILE = "detector.safetensors"
@@ -23,14 +26,14 @@ def predict(
     classes: tuple[str, ...] = (),
     min_score: float = 0.0,
     short_side: int = -1,
-    frame_step: int = 1,
-    keep_readable: bool = False,
-    score: float = 0.05,
-    detections: int = 100,
+    frame_step: int = DataConfig.frame_step,
+    keep_readable: bool = DataConfig.keep_readable,
+    score: float = DetectorConfig.score_threshold,
+    detections: int = DetectorConfig.detections,
     flow: str = "dis-medium",
     flow_weights: str = "",
-    method: Literal["forest", "online", "iou"] = "forest",
-    max_tracks: int = 20,
+    method: Literal["forest", "online", "iou"] = TrackingConfig.method,
+    max_tracks: int = TrackingConfig.max_tracks,
     film: Literal["webm", "mp4", "gif", "none"] = "webm",
     drawn_score: float = 0.1,
     workers: int = 0,

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from wsvis.tracking.config import TrackingConfig
 from wsvis_platform.console import Screen
 
 
@@ -24,13 +25,13 @@ def track(
     flow: str = "dis-medium",
     flow_weights: str = "",
     frames: str = "",
-    method: Literal["forest", "online", "iou"] = "forest",
-    class_mode: Literal["vote", "split", "per-class"] = "vote",
-    scoring: Literal["sum", "mean"] = "sum",
-    min_score: float = 0.05,
-    max_tracks: int = 20,
-    max_overlap: float = 0.2,
-    min_link_overlap: float = 0.05,
+    method: Literal["forest", "online", "iou"] = TrackingConfig.method,
+    class_mode: Literal["vote", "split", "per-class"] = TrackingConfig.class_mode,
+    scoring: Literal["sum", "mean"] = TrackingConfig.scoring,
+    min_score: float = TrackingConfig.min_score,
+    max_tracks: int = TrackingConfig.max_tracks,
+    max_overlap: float = TrackingConfig.max_overlap,
+    min_link_overlap: float = TrackingConfig.min_link_overlap,
     online_overlap: Literal["box", "mask"] = "box",
     online_min_overlap: float = 0.0,
     iou_min_overlap: float = 0.5,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from wsvis.config import DataConfig
+from wsvis.data.config import DataConfig
 from wsvis.types import Dataset
 
 _DIGEST = 12

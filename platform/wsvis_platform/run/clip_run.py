@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from wsvis.cam.class_map import class_map
-from wsvis.config import Config, DataConfig
+from wsvis.config import Config
+from wsvis.data.config import DataConfig
 from wsvis.data.load import load_dataset, resolved
 from wsvis.data.validate import check_dataset
 from wsvis.files.atomic import write_bytes

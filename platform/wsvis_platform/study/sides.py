@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from wsvis.config import Config, DataConfig
+from wsvis.config import Config
+from wsvis.data.config import DataConfig
 from wsvis.data.load import load_dataset, read_dataset, resolved
 from wsvis.data.select import keep_used_classes
 from wsvis.data.splits import save_split, split_dataset

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wsvis.config import DataConfig
+from wsvis.data.config import DataConfig
 from wsvis.data.load import load_dataset
 from wsvis_platform.record.mlflow_data import data_inputs
 from wsvis_platform.record.mlflow_notes import NOTE

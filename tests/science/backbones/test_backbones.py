@@ -214,6 +214,6 @@ def test_standin_is_shipped_and_fits():
 def test_every_backbone_is_in_the_config():
     from typing import get_args
 
-    from wsvis.config import BackboneName
+    from wsvis.backbones.config import BackboneName
 
     assert set(get_args(BackboneName)) == set(STAGES)

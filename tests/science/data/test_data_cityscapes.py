@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from reference.clips_on_disk import HEIGHT, WIDTH, picture, write_image
-from wsvis.config import DataConfig
 from wsvis.data.cityscapes import THINGS, read_cityscapes
+from wsvis.data.config import DataConfig
 from wsvis.data.frames import read_frames, read_pairs
 from wsvis.data.load import load_dataset
 from wsvis.errors import InputError

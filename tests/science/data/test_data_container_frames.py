@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference.clips_on_disk import SHARED, write_video
-from wsvis.config import DataConfig
+from wsvis.data.config import DataConfig
 from wsvis.data.container_frames import ListedFrames, listed_frames
 from wsvis.data.frames import read_frames
 from wsvis.data.images import decode_video, probe_video

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reference.clips_on_disk import SHARED, picture, write_image, write_ytvis_files, ytvis_content
-from wsvis.config import DataConfig
+from wsvis.data.config import DataConfig
 from wsvis.data.fingerprint import dataset_fingerprint, file_digest
 from wsvis.data.frames import read_frames, read_pairs
 from wsvis.data.load import load_dataset, read_dataset, resolved

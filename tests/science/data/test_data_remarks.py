@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from reference.clips_on_disk import write_ytvis_files, ytvis_content
-from wsvis.config import DataConfig
+from wsvis.data.config import DataConfig
 from wsvis.data.load import load_dataset, read_dataset
 from wsvis.data.remarks import nothing_to_learn, remarks
 from wsvis.data.validate import check_dataset

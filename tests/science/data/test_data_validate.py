@@ -13,7 +13,7 @@ from reference.clips_on_disk import (
     write_ytvis_files,
     ytvis_content,
 )
-from wsvis.config import DataConfig
+from wsvis.data.config import DataConfig
 from wsvis.data.validate import ClassCount, check_dataset, guess_kind
 from wsvis.errors import InputError
 

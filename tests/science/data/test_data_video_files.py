@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reference.clips_on_disk import write_video
-from wsvis.config import DataConfig
+from wsvis.data.config import DataConfig
 from wsvis.data.frames import read_frames
 from wsvis.data.load import load_dataset
 from wsvis.data.video_files import read_video_files

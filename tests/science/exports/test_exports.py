@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from wsvis.config import DataConfig
+from wsvis.data.config import DataConfig
 from wsvis.data.load import load_dataset
 from wsvis.exports.coco import write_coco
 from wsvis.exports.cvat import mask_polygons, write_cvat

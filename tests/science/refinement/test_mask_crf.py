@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reference import mask_crf as slow
-from wsvis.config import Config, CrfConfig
+from wsvis.config import Config
 from wsvis.masks import decode_masks, encode_masks
 from wsvis.payload import instances_to_payload, payload_to_instances
+from wsvis.refinement.config import CrfConfig
 from wsvis.refinement.crf import dense_crf
 from wsvis.refinement.mask_crf import best, large_parts, painted, refine_masks, unpainted
 from wsvis.refinement.stages import crf_kernels, refined

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsvis.config import DataConfig
+from wsvis.data.config import DataConfig
 from wsvis.data.frames import read_frames
 from wsvis.data.load import load_dataset
 from wsvis.evaluation.report import video_numbers

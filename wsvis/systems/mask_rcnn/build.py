@@ -10,6 +10,7 @@ from wsvis.backbones.weights import load_backbone_weights
 from wsvis.cam.classifier import classifier_from_payload
 from wsvis.errors import InputError
 from wsvis.payload import Payload
+from wsvis.systems.config import DetectorConfig
 from wsvis.systems.mask_rcnn.detectron2_backend import Detectron2Detector
 from wsvis.systems.mask_rcnn.torchvision_backend import TorchvisionDetector
 
@@ -17,11 +18,11 @@ from wsvis.systems.mask_rcnn.torchvision_backend import TorchvisionDetector
 def build_detector(
     classes: int,
     *,
-    backend: str = "torchvision",
-    backbone: str = "resnet50",
+    backend: str = DetectorConfig.backend,
+    backbone: str = DetectorConfig.backbone,
     weights: str = "none",
     classifier: Payload | None = None,
-    frozen_stages: int = 2,
+    frozen_stages: int = DetectorConfig.frozen_stages,
     normalisation: str = "imagenet",
     stride_two_padding: str = "symmetric",
     seed: int = 0,

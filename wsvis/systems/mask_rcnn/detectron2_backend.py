@@ -23,6 +23,7 @@ from wsvis.backbones.networks import Backbone
 from wsvis.backbones.normalise import MEAN_STD
 from wsvis.backbones.pyramid import SIZES, Pyramid
 from wsvis.instances import InstanceTensors
+from wsvis.systems.config import DetectorConfig
 from wsvis.systems.mask_rcnn.backend import (
     Refine,
     Selection,
@@ -48,7 +49,7 @@ class Detectron2Detector(nn.Module):
         classes: int,
         *,
         normalisation: str = "imagenet",
-        frozen_stages: int = 2,
+        frozen_stages: int = DetectorConfig.frozen_stages,
     ) -> None:
         super().__init__()
         self.classes, self.normalisation = classes, normalisation
