@@ -153,7 +153,7 @@ class SweepOptions(RunOptions):
     seeds: tuple[int, ...] = (0, 1)
     """Each setting is evaluated once per seed, unless it is pruned before; mean and standard
     deviation are reported. Two keep a sweep short; tables come from ablations, with three."""
-    num_samples: int = 10
+    num_samples: int = 8
     """Settings to try."""
     objective: str = "pseudo_label_ap50"
     """What the sweep maximises: the mean over seeds, on the training frames. pseudo_label_: what
