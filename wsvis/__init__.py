@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wsvis.renamed import RENAMED, keep_old_names
+
 if TYPE_CHECKING:
     from wsvis.library import draw, evaluate, load_dataset, preset, run
 
+keep_old_names(__name__, RENAMED)
 __version__ = "0.1.0"
 __all__ = ["__version__", "draw", "evaluate", "load_dataset", "preset", "run"]
 

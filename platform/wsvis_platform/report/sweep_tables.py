@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from wsvis.evaluation.metrics import heading, shown_with
+from wsvis.evaluation.metrics import SHOWN, heading, shown_with
 from wsvis.files.atomic import write_text
 from wsvis_platform.results import Measurement, Trial
 
@@ -100,7 +100,8 @@ def trial_table(trials: Sequence[Trial], metric: str, shown: int = 8) -> Table:
 def write_trials(path: Path, trials: Sequence[Trial], metric: str) -> None:
     """One CSV row per trial: settings, metrics with mean and std, status, seconds."""
     names = sorted({name for trial in trials for name in trial.overrides})
-    scores = [f"{name}{kind}" for name in shown_with(metric) for kind in ("", "_std")]
+    columns = dict.fromkeys((*SHOWN, metric))
+    scores = [f"{name}{kind}" for name in columns for kind in ("", "_std")]
     text = io.StringIO(newline="")
     rows = csv.writer(text)
     rows.writerow(["trial", "status", *names, *scores, "seeds", "seconds", "error"])
