@@ -90,6 +90,7 @@ lint: install
 
 ui:
 	@test -f $(call quoted,$(DATABASE)) || { printf "error: %s does not exist; run 'make sweep' first or give OUTPUT=...\n" $(call quoted,$(DATABASE)) >&2; exit 2; }
+	@echo serving $(call quoted,sqlite:///$(DATABASE))
 	@$(MAKE) --no-print-directory install
 	@$(BIN)/wsvis ui --output $(call quoted,$(OUTPUT)) --port $(PORT)
 
