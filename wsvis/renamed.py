@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -95,3 +95,18 @@ class OldNames(MetaPathFinder, Loader):
 def keep_old_names(package: str, renamed: Mapping[str, str]) -> None:
     """Let the old names of a package's modules be imported."""
     sys.meta_path.insert(0, OldNames(package, renamed))
+
+
+def contents_of(module: str) -> Callable[[str], Any]:
+    """``__getattr__`` of a package that was a module: what it held is found in it still.
+
+    Args:
+        module: where that lies now.
+    """
+
+    def find(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(import_module(module), name)
+
+    return find

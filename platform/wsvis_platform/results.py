@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wsvis.evaluation.metrics import SHOWN
+from wsvis.evaluation.metrics import METRICS, SHOWN
 
 
 @dataclass(frozen=True)
@@ -90,3 +90,13 @@ class Trial:
         if self.measurement is None or self.pruned:
             return math.nan
         return self.measurement.mean(metric)
+
+
+def score_text(measurement: Measurement | None, metric: str) -> str:
+    """Mean ± standard deviation of a metric as tables show it: in points of 0..100, or n/a."""
+    if measurement is None or math.isnan(measurement.mean(metric)):
+        return "n/a"
+    share = metric not in METRICS or METRICS[metric].share
+    scale, digits = (100, 1) if share else (1, 2)
+    mean, std = scale * measurement.mean(metric), scale * measurement.std(metric)
+    return f"{mean:.{digits}f}" + ("" if math.isnan(std) else f" ± {std:.{digits}f}")

@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from wsvis.evaluation.metrics import SHOWN, heading
-from wsvis_platform.report.sweep_tables import SHORT, score_text, setting_text
-from wsvis_platform.results import Measurement
+from wsvis_platform.report.sweep_tables import SHORT, setting_text
+from wsvis_platform.results import Measurement, score_text
 
 BRIEF = {
     **SHORT,

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from wsvis.evaluation.metrics import SHOWN, heading, shown_with
 from wsvis.files.atomic import write_text
-from wsvis_platform.results import Measurement, Trial
+from wsvis_platform.results import Measurement, Trial, score_text
 
 SHORT = {
     "fcam.amplification": "A",
@@ -34,14 +34,6 @@ def setting_text(overrides: Mapping[str, Any]) -> str:
         shown = f"{value:.2f}" if isinstance(value, float) else str(value)
         parts.append(f"{SHORT.get(name, name)} {shown}")
     return ", ".join(parts) or "-"
-
-
-def score_text(measurement: Measurement | None, metric: str) -> str:
-    """Mean ± standard deviation in points (0..100), or n/a."""
-    if measurement is None or math.isnan(measurement.mean(metric)):
-        return "n/a"
-    mean, std = 100 * measurement.mean(metric), 100 * measurement.std(metric)
-    return f"{mean:.1f}" if math.isnan(std) else f"{mean:.1f} ± {std:.1f}"
 
 
 def result_table(

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from wsvis.evaluation.metrics import METRICS, SHOWN, heading
-from wsvis_platform.results import Measurement
+from wsvis.evaluation.metrics import SHOWN, heading
+from wsvis_platform.results import Measurement, score_text
 
 Side = Literal["training", "held-out"]
 
@@ -138,7 +138,7 @@ def _side_cells(row: Row, rows: Sequence[Row], columns: Columns, side: Side) -> 
 
     measurement, reference = of(row), of(reference_row(row, rows))
     several = len(rows[0].measurement.seeds) > 1
-    cells = [points(measurement, metric) if measurement else "" for metric in columns.metrics]
+    cells = [score_text(measurement, metric) if measurement else "" for metric in columns.metrics]
     for metric in columns.gains:
         if measurement is None or reference is None or measurement is reference:
             cells += ["", ""] if several else [""]
@@ -161,16 +161,6 @@ def reference_row(row: Row, rows: Sequence[Row]) -> Row:
     if not row.against:
         return rows[0]
     return next(each for each in rows if each.name == row.against)
-
-
-def points(measurement: Measurement, metric: str) -> str:
-    """Mean ± standard deviation in points, or n/a."""
-    share = METRICS[metric].share
-    scale, digits = (100, 1) if share else (1, 2)
-    mean, std = scale * measurement.mean(metric), scale * measurement.std(metric)
-    if math.isnan(mean):
-        return "n/a"
-    return f"{mean:.{digits}f}" + ("" if math.isnan(std) else f" ± {std:.{digits}f}")
 
 
 def markdown_table(rows: Sequence[Row], caption: str, columns: Columns | None = None) -> str:

@@ -47,7 +47,7 @@ from wsvis_platform.run.steps import (
     why_masks,
 )
 from wsvis_platform.run_lock import only_driver, refuse_second
-from wsvis_platform.store.earlier import earlier_results
+from wsvis_platform.store.earlier import opened_store
 from wsvis_platform.store.store import Store
 from wsvis_platform.study.shown_preparation import Prepare, shown_preparation
 from wsvis_platform.study.sides import data_line
@@ -143,9 +143,7 @@ def run_clips(config: Config, options: ClipRunOptions, preset: str, command: str
         screen.line(command)
         line = data_line(config.data, dataset)
         screen.line(f"{line}; results go to {shown_path(out)}")
-        store = Store(options.store or out / "store")
-        if note := earlier_results(store):
-            screen.warn(note)
+        store = opened_store(options.store or out / "store", screen.warn)
         cluster, options = stack.enter_context(ray_for(options))
         screen.line(f"{cluster.line()}; {preflight(out)}")
         run = ClipRun(

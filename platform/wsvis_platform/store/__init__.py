@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from wsvis.renamed import contents_of
 
-
-def __getattr__(name: str) -> Any:
-    # the room was a module of this name; what it held is found in it still
-    if name.startswith("__"):
-        raise AttributeError(name)
-    return getattr(import_module("wsvis_platform.store.store"), name)
+__getattr__ = contents_of("wsvis_platform.store.store")

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 from wsvis.files.atomic import write_text
 from wsvis.stage_keys import SCHEME
 from wsvis_platform.store.store import Store
+
+
+def opened_store(root: str | Path, warn: Callable[[str], None]) -> Store:
+    """The store below a folder, for the process that leads a run; warns of earlier results."""
+    store = Store(root)
+    if note := earlier_results(store):
+        warn(note)
+    return store
 
 
 def earlier_results(store: Store) -> str:

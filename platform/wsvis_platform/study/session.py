@@ -17,7 +17,7 @@ from wsvis_platform.console import Screen, shown_path
 from wsvis_platform.options import RunOptions
 from wsvis_platform.record.place import check_tracking
 from wsvis_platform.run_lock import only_driver, refuse_second
-from wsvis_platform.store.earlier import earlier_results
+from wsvis_platform.store.earlier import opened_store
 from wsvis_platform.store.store import Store
 from wsvis_platform.study.record import SweepRecord
 from wsvis_platform.study.shown_preparation import Prepare, shown_preparation
@@ -76,9 +76,7 @@ def open_run(
         check_settings(config, dataset, targets, held_out)
         stack.enter_context(only_driver(folder))
         screen.log_to(folder / "run.log")
-        store = Store(output / "store")
-        if note := earlier_results(store):
-            screen.warn(note)
+        store = opened_store(output / "store", screen.warn)
         screen.line(f"{data_line(config.data, dataset)}; results go to {shown_path(folder)}")
         if held_out is not None:
             save_held_out(config, folder)

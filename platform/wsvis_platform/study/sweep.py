@@ -23,12 +23,11 @@ from wsvis_platform.report.summary import BEST
 from wsvis_platform.report.sweep_tables import (
     markdown_results,
     result_table,
-    score_text,
     setting_text,
     trial_table,
     write_trials,
 )
-from wsvis_platform.results import Measurement, Trial
+from wsvis_platform.results import Measurement, Trial, score_text
 from wsvis_platform.store.store import Store
 from wsvis_platform.study.baselines import Baseline, best_baselines, measure_all
 from wsvis_platform.study.session import open_run

@@ -16,6 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.ops import batched_nms, clip_boxes_to_image
 
+from wsvis.backbones.networks import Backbone
+from wsvis.backbones.pyramid import Pyramid
 from wsvis.instances import InstanceTensors
 
 LOSSES = ("cls", "box", "mask", "rpn_cls", "rpn_box")
@@ -80,6 +82,44 @@ class Detector(Protocol):
     def run(self, images: Sequence[Float[Tensor, "3 _ _"]]) -> Pass:
         """Everything that needs no targets. Images are RGB in 0..1, of any sizes."""
         ...
+
+
+class MaskRcnn(nn.Module):
+    """What both backends share; each adds ``net`` and ``run``.
+
+    Args:
+        classes: of objects, without background.
+        normalisation: of frames, as the weights expect.
+    """
+
+    net: nn.Module
+    """The library's network, with our :class:`~wsvis.backbones.pyramid.Pyramid` as backbone."""
+
+    def __init__(self, classes: int, normalisation: str) -> None:
+        super().__init__()
+        self.classes, self.normalisation = classes, normalisation
+
+    @property
+    def backbone(self) -> Backbone:
+        """What was given, now with the stride of a detector."""
+        pyramid = self.net.backbone
+        assert isinstance(pyramid, Pyramid)
+        return pyramid.backbone
+
+    def forward(
+        self,
+        images: Sequence[Tensor],
+        targets: Sequence[InstanceTensors],
+        refine: Refine | None = None,
+        selection: Selection | None = None,
+        background: Sequence[bool] = (),
+    ) -> dict[str, Tensor]:
+        """See :func:`training_losses`."""
+        return training_losses(self, images, targets, refine, selection, background)
+
+    def run(self, images: Sequence[Float[Tensor, "3 _ _"]]) -> Pass:
+        """See :class:`Detector`."""
+        raise NotImplementedError
 
 
 def training_losses(

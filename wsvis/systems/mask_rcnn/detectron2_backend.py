@@ -24,17 +24,11 @@ from wsvis.backbones.normalise import MEAN_STD
 from wsvis.backbones.pyramid import SIZES, Pyramid
 from wsvis.instances import InstanceTensors
 from wsvis.systems.config import DetectorConfig
-from wsvis.systems.mask_rcnn.backend import (
-    Refine,
-    Selection,
-    no_losses,
-    select_boxes,
-    training_losses,
-)
+from wsvis.systems.mask_rcnn.backend import MaskRcnn, Selection, no_losses, select_boxes
 from wsvis.systems.mask_rcnn.detectron2_parts import detectron2_parts
 
 
-class Detectron2Detector(nn.Module):
+class Detectron2Detector(MaskRcnn):
     """Mask R-CNN on a backbone of ours.
 
     Raises:
@@ -51,31 +45,12 @@ class Detectron2Detector(nn.Module):
         normalisation: str = "imagenet",
         frozen_stages: int = DetectorConfig.frozen_stages,
     ) -> None:
-        super().__init__()
-        self.classes, self.normalisation = classes, normalisation
+        super().__init__(classes, normalisation)
         self.net = nn.Module()
         pyramid = Pyramid(backbone, SIZES[backbone.name], frozen_stages)
         self.net.add_module("backbone", pyramid)
         for name, module in detectron2_parts(backbone.name, pyramid.strides, classes).items():
             self.net.add_module(name, module)
-
-    @property
-    def backbone(self) -> Backbone:
-        """What was given, now with the stride of a detector."""
-        pyramid = self.net.backbone
-        assert isinstance(pyramid, Pyramid)
-        return pyramid.backbone
-
-    def forward(
-        self,
-        images: Sequence[Tensor],
-        targets: Sequence[InstanceTensors],
-        refine: Refine | None = None,
-        selection: Selection | None = None,
-        background: Sequence[bool] = (),
-    ) -> dict[str, Tensor]:
-        """See :func:`wsvis.systems.mask_rcnn.backend.training_losses`."""
-        return training_losses(self, images, targets, refine, selection, background)
 
     def run(self, images: Sequence[Float[Tensor, "3 _ _"]]) -> Detectron2Pass:
         """Backbone, pyramid and proposals."""

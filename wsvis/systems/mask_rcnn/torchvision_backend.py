@@ -31,17 +31,11 @@ from wsvis.backbones.normalise import MEAN_STD
 from wsvis.backbones.pyramid import SIZES, Pyramid, norm_layer
 from wsvis.instances import InstanceTensors
 from wsvis.systems.config import DetectorConfig
-from wsvis.systems.mask_rcnn.backend import (
-    Refine,
-    Selection,
-    no_losses,
-    select_boxes,
-    training_losses,
-)
+from wsvis.systems.mask_rcnn.backend import MaskRcnn, Selection, no_losses, select_boxes
 from wsvis.systems.mask_rcnn.roi_pool import RoiPool
 
 
-class TorchvisionDetector(nn.Module):
+class TorchvisionDetector(MaskRcnn):
     """Mask R-CNN on a backbone of ours."""
 
     backend = "torchvision"
@@ -54,27 +48,8 @@ class TorchvisionDetector(nn.Module):
         normalisation: str = "imagenet",
         frozen_stages: int = DetectorConfig.frozen_stages,
     ) -> None:
-        super().__init__()
-        self.classes, self.normalisation = classes, normalisation
+        super().__init__(classes, normalisation)
         self.net = _mask_rcnn(backbone, classes, normalisation, frozen_stages)
-
-    @property
-    def backbone(self) -> Backbone:
-        """What was given, now with the stride of a detector."""
-        pyramid = self.net.backbone
-        assert isinstance(pyramid, Pyramid)
-        return pyramid.backbone
-
-    def forward(
-        self,
-        images: Sequence[Tensor],
-        targets: Sequence[InstanceTensors],
-        refine: Refine | None = None,
-        selection: Selection | None = None,
-        background: Sequence[bool] = (),
-    ) -> dict[str, Tensor]:
-        """See :func:`wsvis.systems.mask_rcnn.backend.training_losses`."""
-        return training_losses(self, images, targets, refine, selection, background)
 
     def run(self, images: Sequence[Float[Tensor, "3 _ _"]]) -> TorchvisionPass:
         """Backbone, pyramid and proposals."""
@@ -84,7 +59,7 @@ class TorchvisionDetector(nn.Module):
 class TorchvisionPass:
     """See :class:`wsvis.systems.mask_rcnn.backend.Pass`."""
 
-    def __init__(self, mask_rcnn: MaskRCNN, images: Sequence[Tensor]) -> None:
+    def __init__(self, mask_rcnn: nn.Module, images: Sequence[Tensor]) -> None:
         net: Any = mask_rcnn  # its parts are modules without types
         self.net = net
         transform, rpn = net.transform, net.rpn
