@@ -1,4 +1,4 @@
-"""Modules by the names they had before the rooms: an old name still imports, with a warning.
+"""Old names of modules that have moved: they still import, with a deprecation warning.
 
 For programs that import our modules; to be dropped with the first release.
 """

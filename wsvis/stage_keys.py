@@ -18,8 +18,8 @@ from wsvis.types import Dataset
 from wsvis.weights_files import FILES, SYNONYMS, WEIGHTS, names_a_file
 
 SCHEME = 2
-"""Of the keys; raised where they change although results do not. 1: until settings moved with the
-rooms."""
+"""Of the keys; raised where they change although results do not (2: settings that nothing read are
+gone)."""
 
 LATER: Mapping[str, Any] = {
     "classifier.head": "trained",

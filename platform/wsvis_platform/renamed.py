@@ -1,4 +1,4 @@
-"""Our modules by the names they had before the rooms; see :mod:`wsvis.renamed`."""
+"""Old names of modules that have moved; see :mod:`wsvis.renamed`."""
 
 from __future__ import annotations
 

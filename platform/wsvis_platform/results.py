@@ -1,4 +1,4 @@
-"""What a setting scored over its seeds, and a sweep's trials: the ground floor of every table."""
+"""Scores of a setting over its seeds, and the trials of a sweep: what every table is made of."""
 
 from __future__ import annotations
 

@@ -14,17 +14,17 @@ OTHERS = {
 """Parameters that bear the name of a setting and mean something else."""
 
 
-def defaults_by_room() -> dict[str, dict[str, list[object]]]:
-    """Room -> name of a setting -> its default in each group of the room."""
-    rooms: dict[str, dict[str, list[object]]] = {}
+def defaults_by_folder() -> dict[str, dict[str, list[object]]]:
+    """Folder -> name of a setting -> its default in each of the folder's groups."""
+    folders: dict[str, dict[str, list[object]]] = {}
     config = Config()
     for group in dataclasses.fields(config):
         value = getattr(config, group.name)
         if dataclasses.is_dataclass(value):
-            room = rooms.setdefault(type(value).__module__.split(".")[1], {})
+            folder = folders.setdefault(type(value).__module__.split(".")[1], {})
             for leaf in dataclasses.fields(value):
-                room.setdefault(leaf.name, []).append(getattr(value, leaf.name))
-    return rooms
+                folder.setdefault(leaf.name, []).append(getattr(value, leaf.name))
+    return folders
 
 
 def literal_defaults(path: Path):
@@ -40,13 +40,13 @@ def literal_defaults(path: Path):
                 yield parameter.arg, ast.literal_eval(default)
 
 
-def test_no_function_repeats_a_default_of_its_room():
-    rooms = defaults_by_room()
-    assert {"cam", "irn", "systems", "tracking"} <= set(rooms)
+def test_no_function_repeats_a_default_of_its_folder():
+    folders = defaults_by_folder()
+    assert {"cam", "irn", "systems", "tracking"} <= set(folders)
     repeated = [
         f"{path.relative_to(ROOT)}: {name}={value!r}"
-        for room, leaves in rooms.items()
-        for path in sorted((ROOT / room).rglob("*.py"))
+        for folder, leaves in folders.items()
+        for path in sorted((ROOT / folder).rglob("*.py"))
         for name, value in literal_defaults(path)
         if (path.name, name) not in OTHERS
         and any(type(value) is type(d) and value == d for d in leaves.get(name, ()))

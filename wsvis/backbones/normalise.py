@@ -1,4 +1,4 @@
-"""RGB bytes as a network reads them. B frames, H W pixels."""
+"""Normalising RGB frames for a network. B frames, H W pixels."""
 
 from __future__ import annotations
 

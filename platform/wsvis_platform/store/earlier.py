@@ -1,4 +1,4 @@
-"""A store from before the keys changed: one line that says what to expect."""
+"""Opening the store of a run, with one line where its results come from an earlier version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house: rooms without circles, of a size that one can overlook, files of one subject."""
+"""Structure of the packages: folders without import circles, of limited size, short files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"wsvis": ROOT / "wsvis", "wsvis_platform": ROOT / "platform" / "wsvis_platform"}
 MOST_FILES = {"data": 27}
-"""Files in a room; 20 elsewhere."""
+"""Files in a folder; 20 elsewhere."""
 
 
-def room_of(module: str) -> str:
-    """``wsvis.cam.fcam`` lies in the room ``wsvis.cam``; what lies in none joins them all."""
+def folder_of(module: str) -> str:
+    """``wsvis.cam.fcam`` lies in ``wsvis.cam``; files beside the folders join them all."""
     parts = module.split(".")
     if len(parts) < 3 and not (PACKAGES[parts[0]].joinpath(*parts[1:])).is_dir():
         return ""
@@ -25,7 +25,7 @@ def room_of(module: str) -> str:
 
 
 def imported(path: Path) -> set[str]:
-    """Modules of ours a file imports anywhere in it, and those it names for a later import."""
+    """Modules of ours that a file imports anywhere in it."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -35,32 +35,32 @@ def imported(path: Path) -> set[str]:
     return {name for name in names if name.split(".")[0] in PACKAGES and "." in name}
 
 
-def rooms(package: str) -> dict[str, set[str]]:
-    """Room -> the other rooms of the package its files import from."""
+def folders(package: str) -> dict[str, set[str]]:
+    """Folder -> the other folders of the package its files import from."""
     reads: dict[str, set[str]] = defaultdict(set)
     for path in PACKAGES[package].rglob("*.py"):
         parts = path.relative_to(PACKAGES[package]).with_suffix("").parts
-        room = room_of(".".join((package, *parts)))
-        targets = {room_of(name) for name in imported(path) if name.startswith(f"{package}.")}
-        reads[room] |= {target for target in targets if target.count(".") == 1} - {room}
+        folder = folder_of(".".join((package, *parts)))
+        targets = {folder_of(name) for name in imported(path) if name.startswith(f"{package}.")}
+        reads[folder] |= {target for target in targets if target.count(".") == 1} - {folder}
     reads.pop("", None)
     return reads
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_no_two_rooms_import_each_other_even_by_way_of_others(package):
-    reads = rooms(package)
+def test_no_two_folders_import_each_other_even_by_way_of_others(package):
+    reads = folders(package)
     assert len(reads) > 8
     order = list(TopologicalSorter(reads).static_order())  # raises on a circle
     assert set(reads) <= set(order)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_room_can_be_overlooked(package):
-    folders = [path for path in PACKAGES[package].iterdir() if path.is_dir()]
+def test_a_folder_has_few_files(package):
+    subfolders = [path for path in PACKAGES[package].iterdir() if path.is_dir()]
     counts = {
         folder.name: len([p for p in folder.glob("*.py") if p.stem != "__init__"])
-        for folder in folders
+        for folder in subfolders
     }
     assert {name: n for name, n in counts.items() if n > MOST_FILES.get(name, 20)} == {}
 
