@@ -36,8 +36,8 @@ from wsvis.systems.batches import PairBatches, PairSample, TrainingPair, frame_p
 from wsvis.systems.mask_rcnn.backend import Selection
 from wsvis.systems.mask_rcnn.build import build_detector
 from wsvis.systems.mask_rcnn.checkpoint import detector_from_payload
+from wsvis.systems.mask_rcnn.learner import pair_to_device, train_detector
 from wsvis.systems.stages import refiner
-from wsvis.systems.train import pair_to_device, train_detector
 from wsvis.types import FrameInstances, SyntheticSource
 
 HEIGHT, WIDTH, CLASSES = 480, 640, 10

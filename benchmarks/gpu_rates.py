@@ -98,7 +98,7 @@ def flowirn_training(bench: Bench) -> str:
 
 def detector_training(bench: Bench) -> str:
     from wsvis.systems.batches import PairBatches, PairSample
-    from wsvis.systems.train import train_detector
+    from wsvis.systems.mask_rcnn.learner import train_detector
 
     height, width = bench.shape
     still = np.zeros((height, width, 2), np.float32)

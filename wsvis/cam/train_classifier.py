@@ -6,13 +6,13 @@ a run that resumes from a checkpoint ends exactly as one that never stopped.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+import itertools
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool
-from torch.optim import SGD, AdamW, Optimizer
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from wsvis.cam.classification_ap import evaluate_classifier
 from wsvis.cam.classifier import Classifier, multilabel_soft_margin_loss
@@ -21,11 +21,74 @@ from wsvis.cam.frozen_features import frozen_stage_count
 from wsvis.cam.training_batches import Frames, TrainingBatches
 from wsvis.errors import InputError
 from wsvis.learning.length import bounded_steps
-from wsvis.learning.state import restore_training, training_state
-from wsvis.payload import Payload
+from wsvis.learning.loop import Losses, mixed_precision, train
+from wsvis.learning.schedule import Optimisation
 from wsvis.types import Report
 
-TRAINING = "classifier training"
+
+class ClassifierLearner:
+    """What the frame classifier learns; see :class:`wsvis.learning.loop.Learner`.
+
+    Args:
+        model: on the device to train on.
+        batches: which frames a step sees.
+        labels: which classes each frame shows.
+        frozen: first stages that do not learn.
+        learning_rate: of the backbone.
+        head_rate_factor: the head's rate over it.
+    """
+
+    kind, title = "classifier training", "training"
+    cure = "lower classifier.learning_rate"
+
+    def __init__(
+        self,
+        model: Classifier,
+        batches: TrainingBatches,
+        labels: Bool[np.ndarray, "n C"],
+        frozen: int,
+        learning_rate: float,
+        head_rate_factor: float,
+    ) -> None:
+        self.network, self.batches, self.frozen = model, batches, frozen
+        self.targets = torch.from_numpy(labels)
+        self.learning_rate, self.head_rate_factor = learning_rate, head_rate_factor
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What learns of the backbone, and the head."""
+        model, rate = self.network, self.learning_rate
+        return [
+            {"params": [p for p in model.backbone.parameters() if p.requires_grad], "lr": rate},
+            {"params": list(model.head.parameters()), "lr": rate * self.head_rate_factor},
+        ]
+
+    def learned(self) -> dict[str, Tensor]:
+        """All weights."""
+        return self.network.state_dict()
+
+    def about(self) -> dict[str, Any]:
+        """Nothing beside the weights' names and shapes."""
+        return {}
+
+    def parts(self, batch: int) -> list[int]:
+        """A batch is the number of a step, whose frames pass together."""
+        return [batch]
+
+    def losses(self, part: int, step: int, count: int) -> Losses:
+        """Multi-label soft margin loss of the frames' classes."""
+        device, chosen = self.network.head.weight.device, self.batches.indices(part)
+        with mixed_precision(device):
+            x = self.batches.after_frozen(part, chosen)
+            x = x.contiguous(memory_format=torch.channels_last)
+            for stage in self.network.backbone.stages[self.frozen :]:
+                x = stage(x)
+            logits = self.network.pooled(x)
+        loss = multilabel_soft_margin_loss(logits, self.targets[chosen].to(device))
+        return Losses(loss, loss.detach()[None])
+
+    def row(self, sums: Float[Tensor, " 1"]) -> dict[str, float]:
+        """The loss alone."""
+        return {"loss": float(sums)}
 
 
 def train_classifier(
@@ -48,10 +111,7 @@ def train_classifier(
     trainable: str = ClassifierConfig.trainable,
     validation: tuple[Frames, Bool[np.ndarray, "m C"]] | None = None,
     report: Report | None = None,
-    report_every: int = 10,
-    checkpoint: Callable[[Payload], None] | None = None,
-    checkpoint_every: int = 0,
-    resume: Payload | None = None,
+    **loop: Any,
 ) -> dict[str, float]:
     """Train ``model`` in place, as IRN's released code trains its CAM network.
 
@@ -79,13 +139,10 @@ def train_classifier(
             frozen stages run once per frame and mirror image.
         validation: frames and labels to score a quarter of the way and at the end.
         report: gets ``step``, ``loss``, ``learning_rate``, and the validation's numbers.
-        report_every: steps between reports.
-        checkpoint: gets a training state every ``checkpoint_every`` steps.
-        checkpoint_every: 0 = never.
-        resume: a training state to go on from.
+        loop: more on reports, and training states: see :func:`wsvis.learning.loop.train`.
 
     Returns:
-        ``steps``, ``loss`` (mean over the last epoch's steps made here) and, with a validation,
+        ``steps``, ``loss`` (mean over the last epoch's steps) and, with a validation,
         ``mAP`` and ``AP/<class>``.
 
     Raises:
@@ -98,16 +155,7 @@ def train_classifier(
     for index, stage in enumerate(model.backbone.stages):
         stage.requires_grad_(index >= frozen)
     size = min(batch_size, len(frames))
-    per_epoch = len(frames) // size
     steps = classifier_steps(len(frames), batch_size, epochs, min_steps, max_steps)
-    updates = _build_optimiser(
-        model, optimiser, learning_rate, head_rate_factor, momentum, weight_decay
-    )
-    start = 0
-    if resume:
-        start = restore_training(resume, TRAINING, model, model.state_dict(), updates, {})
-    base_rates = [learning_rate, learning_rate * head_rate_factor]
-    device = model.head.weight.device
     batches = TrainingBatches(
         model,
         frames,
@@ -117,41 +165,33 @@ def train_classifier(
         resize_long_side=resize_long_side,
         frozen_stages=frozen,
     )
-    targets = torch.from_numpy(labels)
-    losses: list[float] = []
     scores: dict[str, float] = {}
-    model.to(memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
-    for step in range(start, steps):
-        factor = rate_factor(step, steps, optimiser)
-        for group, rate in zip(updates.param_groups, base_rates, strict=True):
-            group["lr"] = rate * factor
-        chosen = batches.indices(step)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            x = batches.after_frozen(step, chosen)
-            x = x.contiguous(memory_format=torch.channels_last)
-            for stage in model.backbone.stages[frozen:]:
-                x = stage(x)
-            logits = model.pooled(x)
-        loss = multilabel_soft_margin_loss(logits, targets[chosen].to(device))
-        updates.zero_grad(set_to_none=True)
-        loss.backward()
-        updates.step()
-        losses.append(float(loss.detach()))
-        if not math.isfinite(losses[-1]):
-            raise InputError(f"training diverged at step {step}; lower classifier.learning_rate")
-        done = step + 1
-        if report and (done % report_every == 0 or done == steps):
-            report({"step": done, "loss": losses[-1], "learning_rate": base_rates[0] * factor})
+
+    def validate(done: int) -> None:
         if validation and done in (-(-steps // 4), steps):
-            scores = evaluate_classifier(model, *validation, batch_size=batch_size)
+            scores.update(evaluate_classifier(model, *validation, batch_size=batch_size))
             model.train()
             if report:
                 report({"step": done, **scores})
-        if checkpoint and checkpoint_every and done % checkpoint_every == 0:
-            checkpoint(training_state(TRAINING, model.state_dict(), updates, done, {}))
-    model.eval()
-    last = losses[-per_epoch:]
-    return {"steps": steps, "loss": sum(last) / len(last) if last else math.nan, **scores}
+
+    model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    result = train(
+        ClassifierLearner(model, batches, labels, frozen, learning_rate, head_rate_factor),
+        itertools.count,
+        steps,
+        Optimisation(
+            optimiser=optimiser,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            schedule="poly" if optimiser == "sgd" else "cosine",
+        ),
+        mean_over=len(frames) // size,
+        report=report,
+        on_step=validate,
+        **{"report_every": 10, **loop},
+    )
+    return {**result, **scores}
 
 
 def classifier_steps(
@@ -160,29 +200,3 @@ def classifier_steps(
     """Updates of a training: whole batches per epoch, times epochs, within bounds; 0 epochs, 0."""
     per_epoch = frames // max(min(batch_size, frames), 1)
     return bounded_steps(max(1, int(per_epoch * epochs)), least, most) if epochs else 0
-
-
-def rate_factor(step: int, steps: int, optimiser: str) -> float:
-    """Share of the learning rate left at a step: poly 0.9 (sgd, IRN) or half a cosine (adamw)."""
-    if optimiser == "sgd":
-        return (1 - step / steps) ** 0.9
-    return 0.5 * (1 + math.cos(math.pi * step / steps))
-
-
-def _build_optimiser(
-    model: Classifier,
-    name: str,
-    rate: float,
-    head_factor: float,
-    momentum: float,
-    weight_decay: float,
-) -> Optimizer:
-    groups = [
-        {"params": [p for p in model.backbone.parameters() if p.requires_grad], "lr": rate},
-        {"params": list(model.head.parameters()), "lr": rate * head_factor},
-    ]
-    if name == "sgd":
-        return SGD(groups, lr=rate, momentum=momentum, weight_decay=weight_decay)
-    if name == "adamw":
-        return AdamW(groups, lr=rate, weight_decay=weight_decay)
-    raise ValueError(f"optimiser {name!r} is neither sgd nor adamw")

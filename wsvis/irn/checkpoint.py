@@ -1,31 +1,26 @@
-"""A flowIRN as a file, and a training in the middle of which one can go on.
-
-Both are payloads (safetensors with plain data), so reading one runs no code; one that belongs to
-another network is refused in one line.
-"""
+"""A flowIRN as a file: safetensors with plain data, so that reading one runs no code."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
-from torch.optim import Optimizer
 
 from wsvis.backbones.networks import build_backbone
 from wsvis.errors import InputError
 from wsvis.irn.network import Irn
-from wsvis.learning.state import array_of, restore_training, tensors_of, training_state
+from wsvis.learning.state import array_of, tensors_of
 from wsvis.payload import Payload
 from wsvis.weights_input import size_of_network
 
-MODEL, TRAINING = "irn", "irn training"
+MODEL = "irn"
 
 
 def irn_to_payload(model: Irn, extra: Mapping[str, Any] | None = None) -> Payload:
     """Weights and all that is needed to build the network again."""
     arrays = {name: array_of(tensor) for name, tensor in model.state_dict().items()}
-    return Payload(arrays, {"kind": MODEL, **_identity(model), **(extra or {})})
+    return Payload(arrays, {"kind": MODEL, **identity(model), **(extra or {})})
 
 
 def irn_from_payload(payload: Payload, source: str = "flowIRN") -> Irn:
@@ -52,24 +47,8 @@ def irn_from_payload(payload: Payload, source: str = "flowIRN") -> Irn:
     return model.eval()
 
 
-def irn_training_state(
-    model: Irn, optimiser: Optimizer, step: int, training: str, losses: Iterable[float] = ()
-) -> Payload:
-    """See :func:`wsvis.learning.state.training_state`; ``training`` tells its settings.
-
-    A frozen backbone is left out: it comes with the model that training starts from.
-    """
-    about = {**_identity(model), "training": training}
-    return training_state(TRAINING, _learned(model), optimiser, step, about, losses)
-
-
-def restore_irn_training(payload: Payload, model: Irn, optimiser: Optimizer, training: str) -> int:
-    """See :func:`wsvis.learning.state.restore_training`."""
-    about = {**_identity(model), "training": training}
-    return restore_training(payload, TRAINING, model, _learned(model), optimiser, about)
-
-
-def _identity(model: Irn) -> dict[str, Any]:
+def identity(model: Irn) -> dict[str, Any]:
+    """What tells this network from others."""
     return {
         "backbone": model.backbone.name,
         "stride_two_padding": model.backbone.stride_two_padding,
@@ -80,7 +59,8 @@ def _identity(model: Irn) -> dict[str, Any]:
     }
 
 
-def _learned(model: Irn) -> dict[str, Tensor]:
+def learned_weights(model: Irn) -> dict[str, Tensor]:
+    """Without a frozen backbone, which comes with the model that training starts from."""
     return {
         name: tensor
         for name, tensor in model.state_dict().items()

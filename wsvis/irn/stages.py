@@ -229,9 +229,7 @@ def train(
         checkpoint=keep if checkpoint else None,
         checkpoint_every=checkpoint_every,
         resume=resume,
-        network=group.wrap(model) if group.wrap else None,
-        workers=group.workers,
-        sum_over_workers=group.sum_over_workers,
+        group=group,
     )
     as_they_are = mean_batches(config, frames, group)
     set_mean_displacement(

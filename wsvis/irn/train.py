@@ -2,27 +2,128 @@
 
 from __future__ import annotations
 
-import math
-from collections import deque
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
 
-from wsvis.errors import InputError
 from wsvis.flow.gradient import GradientForm
 from wsvis.irn.batches import IrnBatch
-from wsvis.irn.checkpoint import irn_training_state, restore_irn_training
+from wsvis.irn.checkpoint import identity, learned_weights
 from wsvis.irn.config import FlowBoundaryConfig, IrnConfig
 from wsvis.irn.network import Irn
 from wsvis.irn.objective import TERMS, pair_sums, total_loss
 from wsvis.irn.tap_memory import TapMemory
-from wsvis.payload import Payload
-from wsvis.types import Report
+from wsvis.learning.loop import Losses, mixed_precision, train
+from wsvis.learning.schedule import Optimisation
+from wsvis.learning.workers import ALONE, Group
 
 TAP_BYTES = 2 << 30
+
+
+class IrnLearner:
+    """What flowIRN learns from a batch; see :class:`wsvis.learning.loop.Learner`.
+
+    Args:
+        model: on the device to train on.
+        radius: pairs closer than this many cells are compared.
+        learning_rate: of the boundary branch.
+        displacement_rate_factor: the displacement branch's rate over it.
+        backbone_rate_factor: the backbone's rate over it, where the backbone is not frozen.
+        flow_boundary_weight: of Eq. 3; 0 leaves it out, and flow is not needed.
+        regularization: lambda of Eq. 3, pixels of the canvas per cell.
+        gradient: which derivatives make F'.
+        memory: a frozen backbone's outputs, kept where batches have keys; its own if not given.
+        group: the workers that train together.
+        wrapped: ``model`` made data-parallel, if it is.
+    """
+
+    kind, title = "irn training", "flowIRN"
+    cure = "lower irn.learning_rate"
+
+    def __init__(
+        self,
+        model: Irn,
+        *,
+        radius: int,
+        learning_rate: float,
+        displacement_rate_factor: float,
+        backbone_rate_factor: float,
+        flow_boundary_weight: float,
+        regularization: float,
+        gradient: GradientForm,
+        memory: TapMemory | None = None,
+        group: Group = ALONE,
+        wrapped: nn.Module | None = None,
+    ) -> None:
+        self.network = model
+        self.forward: Any = wrapped or model
+        self.radius, self.flow_boundary_weight = radius, flow_boundary_weight
+        self.regularization = regularization
+        self.gradient: GradientForm = gradient
+        self.group = group
+        self.rates = {
+            "boundary": learning_rate,
+            "displacement": learning_rate * displacement_rate_factor,
+            "backbone": learning_rate * backbone_rate_factor,
+        }
+        if memory is None and model.frozen:
+            memory = TapMemory(model, TAP_BYTES)
+        self.memory = memory
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The two branches, and the backbone where it learns."""
+        names = ["boundary", "displacement", *([] if self.network.frozen else ["backbone"])]
+        return [
+            {"params": list(self.network.get_submodule(name).parameters()), "lr": self.rates[name]}
+            for name in names
+        ]
+
+    def learned(self) -> dict[str, Tensor]:
+        """All weights but those of a frozen backbone."""
+        return learned_weights(self.network)
+
+    def about(self) -> dict[str, Any]:
+        """Which network, and which losses."""
+        text = (
+            f"radius {self.radius}, flow boundary {self.flow_boundary_weight:g} "
+            f"lambda {self.regularization:g} {self.gradient}"
+        )
+        return {**identity(self.network), "training": text}
+
+    def parts(self, batch: IrnBatch) -> list[IrnBatch]:
+        """A batch passes whole."""
+        return [batch]
+
+    def losses(self, part: IrnBatch, step: int, count: int) -> Losses:
+        """IRN's losses and Eq. 3, as means over the pairs of all workers."""
+        device = self.network.mean_displacement.device
+        batch = to_device(part, device)
+        with mixed_precision(device):
+            seen = self.memory.taps(batch) if self.memory else batch.frames
+            logits, displacement = self.forward(seen)
+        pairs = pair_sums(
+            logits.float().sigmoid(),
+            displacement.float(),
+            batch,
+            radius=self.radius,
+            regularization=self.regularization,
+            gradient=self.gradient,
+            with_flow=self.flow_boundary_weight > 0,
+        )
+        loss, means = total_loss(pairs, self.flow_boundary_weight, self.group.sum_over_workers)
+        valid = pairs.counts[-1]
+        numbers = torch.stack([loss.detach(), *means, pairs.separable * valid, valid])
+        # data parallelism averages gradients over the workers, where they have to add up
+        return Losses(loss * self.group.workers, numbers)
+
+    def row(self, sums: Float[Tensor, " 9"]) -> dict[str, float]:
+        """The loss, its six parts, and the share of pairs that Eq. 3 pushes apart."""
+        loss, *parts, separable, valid = sums.tolist()
+        share = separable / max(valid, 1)
+        return {"loss": loss, **dict(zip(TERMS, parts, strict=True)), "separable_share": share}
 
 
 def train_irn(
@@ -41,14 +142,8 @@ def train_irn(
     regularization: float = FlowBoundaryConfig.regularization,
     gradient: GradientForm = FlowBoundaryConfig.gradient,
     memory: TapMemory | None = None,
-    report: Report | None = None,
-    report_every: int = 10,
-    checkpoint: Callable[[Payload], None] | None = None,
-    checkpoint_every: int = 0,
-    resume: Payload | None = None,
-    network: nn.Module | None = None,
-    workers: int = 1,
-    sum_over_workers: Callable[[Tensor], Tensor] = lambda values: values,
+    group: Group = ALONE,
+    **loop: Any,
 ) -> dict[str, float]:
     """Train ``model`` in place: IRN with flow_boundary_weight 0, flowIRN with 1.
 
@@ -70,14 +165,8 @@ def train_irn(
         regularization: lambda of Eq. 3, pixels of the canvas per cell.
         gradient: which derivatives make F'.
         memory: a frozen backbone's outputs, kept where batches have keys; its own if not given.
-        report: gets ``step``, ``loss``, its parts, ``separable_share`` and ``learning_rate``.
-        report_every: steps between reports.
-        checkpoint: gets a training state every ``checkpoint_every`` steps.
-        checkpoint_every: 0 = never.
-        resume: a training state to go on from.
-        network: ``model`` wrapped for data parallelism (DistributedDataParallel), if it is.
-        workers: how many share each batch.
-        sum_over_workers: adds a tensor up over them.
+        group: the workers that train together.
+        loop: reports, training states: see :func:`wsvis.learning.loop.train`.
 
     Returns:
         ``steps`` and ``loss``, the mean over the last tenth of the steps.
@@ -85,67 +174,29 @@ def train_irn(
     Raises:
         InputError: a resume state of another training, or a loss that is no longer finite.
     """
-    updates = _build_optimiser(
+    wrapped = group.wrap(model) if group.wrap else None
+    learner = IrnLearner(
         model,
-        optimiser,
-        learning_rate,
-        displacement_rate_factor,
-        backbone_rate_factor,
-        momentum,
-        weight_decay,
+        radius=radius,
+        learning_rate=learning_rate,
+        displacement_rate_factor=displacement_rate_factor,
+        backbone_rate_factor=backbone_rate_factor,
+        flow_boundary_weight=flow_boundary_weight,
+        regularization=regularization,
+        gradient=gradient,
+        memory=memory,
+        group=group,
+        wrapped=wrapped,
     )
-    rates = [group["lr"] for group in updates.param_groups]
-    identity = (
-        f"{steps} steps, radius {radius}, {optimiser} {learning_rate:g}, flow boundary "
-        f"{flow_boundary_weight:g} lambda {regularization:g} {gradient}"
+    optimisation = Optimisation(
+        optimiser=optimiser,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        schedule="poly",
     )
-    start = restore_irn_training(resume, model, updates, identity) if resume else 0
-    if memory is None and model.frozen:
-        memory = TapMemory(model, TAP_BYTES)
-    forward = network or model
-    device = model.mean_displacement.device
-    stream = batches(start)
-    last: deque[float] = deque(
-        resume.data.get("losses", ()) if resume else (), maxlen=max(steps // 10, 1)
-    )
-    model.train()
-    for step in range(start, steps):
-        factor = (1 - step / steps) ** 0.9
-        for group, rate in zip(updates.param_groups, rates, strict=True):
-            group["lr"] = rate * factor
-        batch = to_device(next(stream), device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            logits, displacement = forward(memory.taps(batch) if memory else batch.frames)
-        pairs = pair_sums(
-            logits.float().sigmoid(),
-            displacement.float(),
-            batch,
-            radius=radius,
-            regularization=regularization,
-            gradient=gradient,
-            with_flow=flow_boundary_weight > 0,
-        )
-        loss, means = total_loss(pairs, flow_boundary_weight, sum_over_workers)
-        updates.zero_grad(set_to_none=True)
-        # Data parallelism averages gradients over the workers, where they have to add up.
-        (loss * workers).backward()
-        updates.step()
-        valid = pairs.counts[-1]
-        sums = torch.stack([loss.detach(), *means, pairs.separable * valid, valid])
-        # of all workers: each has only its own share of every number
-        now, *parts, separable, valid = sum_over_workers(sums).tolist()
-        last.append(now)
-        if not math.isfinite(now):
-            raise InputError(f"flowIRN diverged at step {step}; lower irn.learning_rate")
-        done = step + 1
-        if report and (done % report_every == 0 or done == steps):
-            numbers = {"step": done, "loss": now, **dict(zip(TERMS, parts, strict=True))}
-            share = separable / max(valid, 1)
-            report({**numbers, "separable_share": share, "learning_rate": rates[0] * factor})
-        if checkpoint and checkpoint_every and done % checkpoint_every == 0:
-            checkpoint(irn_training_state(model, updates, done, identity, last))
-    model.eval()
-    return {"steps": steps, "loss": sum(last) / len(last) if last else math.nan}
+    options = {"report_every": 10, **loop}
+    return train(learner, batches, steps, optimisation, group=group, wrapped=wrapped, **options)
 
 
 @torch.no_grad()
@@ -198,25 +249,3 @@ def to_device(batch: IrnBatch, device: torch.device) -> IrnBatch:
         flow=None if batch.flow is None else batch.flow.to(device, non_blocking=True),
         keys=batch.keys,
     )
-
-
-def _build_optimiser(
-    model: Irn,
-    name: str,
-    rate: float,
-    displacement_factor: float,
-    backbone_factor: float,
-    momentum: float,
-    weight_decay: float,
-) -> Optimizer:
-    groups = [
-        {"params": list(model.boundary.parameters()), "lr": rate},
-        {"params": list(model.displacement.parameters()), "lr": rate * displacement_factor},
-    ]
-    if not model.frozen:
-        groups.append({"params": list(model.backbone.parameters()), "lr": rate * backbone_factor})
-    if name == "sgd":
-        return SGD(groups, lr=rate, momentum=momentum, weight_decay=weight_decay)
-    if name == "adamw":
-        return AdamW(groups, lr=rate, weight_decay=weight_decay)
-    raise ValueError(f"optimiser {name!r} is neither sgd nor adamw")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from wsvis.errors import InputError
+from wsvis.learning.average import WeightAverage
 from wsvis.payload import Payload
 
 
@@ -21,6 +22,8 @@ def training_state(
     step: int,
     about: Mapping[str, Any],
     losses: Iterable[float] = (),
+    *,
+    average: WeightAverage | None = None,
 ) -> Payload:
     """Everything a resumed run needs after ``step`` updates, copied.
 
@@ -31,13 +34,18 @@ def training_state(
         step: updates made.
         about: what tells this training from others.
         losses: of the last steps.
+        average: of the weights, where one is kept.
     """
     arrays = {f"model.{name}": array_of(tensor) for name, tensor in weights.items()}
     for index, state in optimiser.state_dict()["state"].items():
         for key, value in state.items():
             if value is not None:
                 arrays[f"optimiser.{index}.{key}"] = np.atleast_1d(array_of(torch.as_tensor(value)))
-    return Payload(arrays, {"kind": kind, "step": step, "losses": list(losses), **about})
+    data = {"kind": kind, "step": step, "losses": list(losses), **about}
+    if average is not None:
+        arrays |= {f"average.{name}": array_of(mean) for name, mean in average.state().items()}
+        data["averaged"] = average.updates
+    return Payload(arrays, data)
 
 
 def restore_training(
@@ -48,6 +56,8 @@ def restore_training(
     optimiser: Optimizer,
     about: Mapping[str, Any],
     source: str = "checkpoint",
+    *,
+    average: WeightAverage | None = None,
 ) -> int:
     """Put a state back in place and return its step; the other arguments as they were then.
 
@@ -64,22 +74,27 @@ def restore_training(
                 f"start without it or give the settings it was made with"
             )
     learned: dict[str, Tensor] = {}
+    means: dict[str, Tensor] = {}
     states: dict[int, dict[str, Tensor]] = {}
     for name, array in payload.arrays.items():
         owner, rest = name.split(".", 1)
         tensor = torch.from_numpy(np.array(array))
         if owner == "model":
             learned[rest] = tensor
+        elif owner == "average":
+            means[rest] = tensor
         else:
             index, key = rest.split(".", 1)
             # the file format knows no zero-dimensional arrays; AdamW's step counter is one
             states.setdefault(int(index), {})[key] = tensor.reshape(()) if key == "step" else tensor
-    if set(learned) != set(weights):
+    if set(learned) != set(weights) or bool(means) != (average is not None):
         raise InputError(f"{source}: does not have this network's weights; start without it")
     groups = optimiser.state_dict()["param_groups"]
     try:
         model.load_state_dict(learned, strict=False)
         optimiser.load_state_dict({"state": states, "param_groups": groups})
+        if average is not None:
+            average.restore(means, int(data["averaged"]))
     except (RuntimeError, KeyError, ValueError) as error:
         raise InputError(f"{source}: does not fit this training ({error})".split("\n")[0]) from None
     return int(data["step"])

@@ -25,9 +25,9 @@ from wsvis.systems.batches import PairBatches, TrainingPair
 from wsvis.systems.mask_rcnn.backend import Selection
 from wsvis.systems.mask_rcnn.build import build_detector
 from wsvis.systems.mask_rcnn.checkpoint import detector_from_payload, detector_to_payload
+from wsvis.systems.mask_rcnn.learner import RefinePair, train_detector
 from wsvis.systems.pairs import StoredPairs
 from wsvis.systems.predict import predict_frames
-from wsvis.systems.train import RefinePair, train_detector
 from wsvis.types import Dataset, Report, Video
 
 Stream = Callable[[int], Iterator[list[TrainingPair]]]
@@ -239,9 +239,7 @@ def train(
         checkpoint=keep if checkpoint else None,
         checkpoint_every=checkpoint_every,
         resume=resume,
-        network=group.wrap(model) if group.wrap else None,
-        workers=group.workers,
-        sum_over_workers=group.sum_over_workers,
+        group=group,
     )
     about = {
         "class_names": list(dataset.classes),

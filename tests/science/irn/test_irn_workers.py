@@ -12,6 +12,7 @@ from wsvis.backbones.networks import build_backbone
 from wsvis.irn.batches import IrnBatches, IrnSample
 from wsvis.irn.network import Irn
 from wsvis.irn.train import set_mean_displacement, train_irn
+from wsvis.learning.workers import Group
 
 
 def samples():
@@ -27,7 +28,7 @@ def train(worker, workers, folder):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = Irn(build_backbone("small"), boundary_channels=8, displacement_channels=16)
-    network = DistributedDataParallel(model) if workers > 1 else None
+    wrap = DistributedDataParallel if workers > 1 else None
     total = sum_over_workers if workers > 1 else lambda values: values
     data = list(samples())
     split = {"canvas": (0, 0), "scales": (1.0, 1.0), "worker": worker, "workers": workers}
@@ -41,9 +42,7 @@ def train(worker, workers, folder):
         learning_rate=3e-3,
         report=curve.append,
         report_every=1,
-        network=network,
-        workers=workers,
-        sum_over_workers=total,
+        group=Group(worker, workers, wrap, total),
     )
     as_they_are = IrnBatches(data, batch_size=4, seed=1, mirror=False, **split)
     mean = set_mean_displacement(model, as_they_are(0), 2, total)

@@ -17,8 +17,8 @@ from wsvis.systems.batches import PairBatches
 from wsvis.systems.mask_rcnn.backend import LOSSES, Selection
 from wsvis.systems.mask_rcnn.build import build_detector
 from wsvis.systems.mask_rcnn.checkpoint import detector_from_payload, detector_to_payload
+from wsvis.systems.mask_rcnn.learner import train_detector
 from wsvis.systems.predict import predict_frames
-from wsvis.systems.train import train_detector
 
 
 def test_without_detectron2_one_line_says_what_to_do(monkeypatch):

@@ -23,8 +23,8 @@ from wsvis.systems.batches import PairBatches
 from wsvis.systems.mask_rcnn.backend import LOSSES, Selection
 from wsvis.systems.mask_rcnn.build import build_detector
 from wsvis.systems.mask_rcnn.checkpoint import detector_from_payload, detector_to_payload
+from wsvis.systems.mask_rcnn.learner import train_detector
 from wsvis.systems.predict import predict_frames
-from wsvis.systems.train import train_detector
 
 refine = partial(refine_file.refine, **PAPER)
 

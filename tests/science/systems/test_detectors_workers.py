@@ -11,10 +11,11 @@ from torch.nn.parallel import DistributedDataParallel
 from reference.maskconsist_scenes import PAPER
 from science.systems.test_detectors_batches import marked
 from science.two_processes import run_two_processes, sum_over_workers
+from wsvis.learning.workers import Group
 from wsvis.maskconsist import refine as refine_file
 from wsvis.systems.batches import PairBatches, PairSample
 from wsvis.systems.mask_rcnn.build import build_detector
-from wsvis.systems.train import COUNTS, train_detector
+from wsvis.systems.mask_rcnn.learner import COUNTS, train_detector
 from wsvis.types import FrameInstances
 
 refine = partial(refine_file.refine, **PAPER)
@@ -30,7 +31,7 @@ def some_without_labels():
 def train(worker, workers, folder):
     torch.set_num_threads(1)
     model = build_detector(5, backbone="small", weights="standin", frozen_stages=1)
-    network = DistributedDataParallel(model) if workers > 1 else None
+    wrap = DistributedDataParallel if workers > 1 else None
     total = sum_over_workers if workers > 1 else lambda values: values
     curve = []
     train_detector(
@@ -43,9 +44,7 @@ def train(worker, workers, folder):
         clip_norm=5.0,
         report=curve.append,
         report_every=1,
-        network=network,
-        workers=workers,
-        sum_over_workers=total,
+        group=Group(worker, workers, wrap, total),
     )
     last = float(sum(p.detach().double().abs().sum() for p in model.parameters()))
     result = {

@@ -23,6 +23,9 @@ from wsvis.instances import InstanceTensors
 LOSSES = ("cls", "box", "mask", "rpn_cls", "rpn_box")
 """Names of the five losses of Mask R-CNN, whatever a library calls them."""
 
+BACKBONE = "net.backbone.backbone"
+"""Where a detector keeps its pre-trained part."""
+
 SMALLEST_SIDE = 1e-2
 """Predicted boxes narrower than this are no boxes (torchvision's value), pixels."""
 

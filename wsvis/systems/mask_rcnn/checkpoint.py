@@ -1,24 +1,19 @@
-"""A detector as a file, and a training in the middle of which one can go on.
-
-Both are payloads (safetensors with plain data), so reading one runs no code; one that belongs to
-another network is refused in one line.
-"""
+"""A detector as a file: safetensors with plain data, so that reading one runs no code."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
-from torch.optim import Optimizer
 
 from wsvis.errors import InputError
-from wsvis.learning.state import array_of, restore_training, tensors_of, training_state
+from wsvis.learning.state import array_of, tensors_of
 from wsvis.payload import Payload
 from wsvis.systems.mask_rcnn.build import build_detector
 from wsvis.weights_input import size_of_network
 
-MODEL, TRAINING = "detector", "detector training"
+MODEL = "detector"
 
 
 def detector_to_payload(model: nn.Module, extra: Mapping[str, Any] | None = None) -> Payload:
@@ -54,22 +49,6 @@ def detector_from_payload(payload: Payload, source: str = "detector") -> nn.Modu
         reason = str(error).splitlines()[0]
         raise InputError(f"{source}: this detector is incomplete ({reason}); train again") from None
     return model.eval()
-
-
-def detector_training_state(
-    model: nn.Module, optimiser: Optimizer, step: int, training: str, losses: Iterable[float] = ()
-) -> Payload:
-    """See :func:`wsvis.learning.state.training_state`; ``training`` tells its settings."""
-    about = {**identity(model), "training": training}
-    return training_state(TRAINING, model.state_dict(), optimiser, step, about, losses)
-
-
-def restore_detector_training(
-    payload: Payload, model: nn.Module, optimiser: Optimizer, training: str
-) -> int:
-    """See :func:`wsvis.learning.state.restore_training`."""
-    about = {**identity(model), "training": training}
-    return restore_training(payload, TRAINING, model, model.state_dict(), optimiser, about)
 
 
 def identity(model: Any) -> dict[str, Any]:
