@@ -30,9 +30,9 @@ from wsvis.data.load import load_dataset
 from wsvis.one_machine import InMemory
 from wsvis.payload import payload_to_instances
 from wsvis.pipeline import BY_NAME
+from wsvis.plan import needed
 from wsvis.presets import PRESETS
 from wsvis.settings import with_overrides
-from wsvis.stage_keys import needed
 from wsvis.tracking.stages import payload_to_tracks
 from wsvis.types import Dataset
 from wsvis.viz.movies import write_film

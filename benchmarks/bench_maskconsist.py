@@ -32,10 +32,10 @@ from wsvis.instances import InstanceTensors, concatenate, from_masks
 from wsvis.maskconsist.inter_frame import inter_frame_matching, match_weights
 from wsvis.maskconsist.intra_frame import same_class_overlap
 from wsvis.payload import from_bytes
-from wsvis.systems.batches import PairBatches, PairSample, TrainingPair, frame_pairs
-from wsvis.systems.mask_rcnn.backend import Selection
+from wsvis.systems.checkpoint import detector_from_payload
+from wsvis.systems.clips import Clip, ClipBatches, ClipSample, frame_clips
+from wsvis.systems.detector import Selection
 from wsvis.systems.mask_rcnn.build import build_detector
-from wsvis.systems.mask_rcnn.checkpoint import detector_from_payload
 from wsvis.systems.mask_rcnn.learner import pair_to_device, train_detector
 from wsvis.systems.stages import refiner
 from wsvis.types import FrameInstances, SyntheticSource
@@ -75,7 +75,7 @@ def detections(random: np.random.Generator, count: int, objects: np.ndarray) -> 
     return concatenate(chosen)
 
 
-def synthetic_pairs(clips: int, delta: int = 5) -> list[PairSample]:
+def synthetic_pairs(clips: int, delta: int = 5) -> list[ClipSample]:
     """Pairs with ground truth for labels and exact flow."""
     pairs = []
     for video in synthetic_dataset("train", clips).videos:
@@ -85,17 +85,17 @@ def synthetic_pairs(clips: int, delta: int = 5) -> list[PairSample]:
             FrameInstances(truth.labels, np.ones(len(truth.labels), np.float32), truth.masks)
             for truth in frame_truths(video)
         ]
-        for a, b in frame_pairs(video.length, delta):
-            flow = clip.flow(a, b).astype(np.float32), clip.flow(b, a).astype(np.float32)
+        for a, b in frame_clips(video.length, delta):
+            there, back = (clip.flow(*each).astype(np.float32) for each in ((a, b), (b, a)))
             frames = clip.frames[a], clip.frames[b]
             if len(labels[a]) + len(labels[b]):
-                pairs.append(PairSample(frames, (labels[a], labels[b]), flow))
+                pairs.append(ClipSample(frames, (labels[a], labels[b]), ((there, back),)))
     return pairs
 
 
 def training_step(steps: int, file: str, device: str) -> None:
     """Print the cost of a step with refine over the same step without."""
-    batches = PairBatches(synthetic_pairs(12), seed=0)
+    batches = ClipBatches(synthetic_pairs(12), seed=0)
     if file:
         model = detector_from_payload(from_bytes(Path(file).read_bytes()), file).to(device)
     else:
@@ -118,7 +118,7 @@ def training_step(steps: int, file: str, device: str) -> None:
 
 
 def forward_and_backward(
-    model: torch.nn.Module, pair: TrainingPair, score: float, with_refine: bool, counts: list[int]
+    model: torch.nn.Module, pair: Clip, score: float, with_refine: bool, counts: list[int]
 ) -> None:
     """One step without its update; notes how many predictions there were."""
 
@@ -127,9 +127,9 @@ def forward_and_backward(
     ) -> list[InstanceTensors]:
         counts.extend(len(found) for found in predictions)
         (a, b), (of_a, of_b) = predictions, targets
-        return list(refine((a, b), (of_a, of_b), pair.flow_ab, pair.flow_ba))
+        return list(refine((a, b), (of_a, of_b), *pair.flow[0]))
 
-    device = pair.flow_ab.device.type
+    device = pair.images[0].device.type
     selection = Selection(score=score, classes_per_box="best")
     torch.manual_seed(pair.seed)
     with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):

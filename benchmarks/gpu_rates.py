@@ -97,17 +97,17 @@ def flowirn_training(bench: Bench) -> str:
 
 
 def detector_training(bench: Bench) -> str:
-    from wsvis.systems.batches import PairBatches, PairSample
+    from wsvis.systems.clips import ClipBatches, ClipSample
     from wsvis.systems.mask_rcnn.learner import train_detector
 
     height, width = bench.shape
     still = np.zeros((height, width, 2), np.float32)
     pairs = [
-        PairSample((a, a), (_labels(bench), _labels(bench)), (still, still))
+        ClipSample((a, a), (_labels(bench), _labels(bench)), ((still, still),))
         for a in bench.frames(4)
     ]
     model = _detector(bench)
-    batches, steps = PairBatches(pairs, seed=0), 8
+    batches, steps = ClipBatches(pairs, seed=0), 8
     spent = bench.seconds(lambda: train_detector(model, batches, steps, warm_up=10_000))
     return f"{steps / spent:.2f} pairs/s ({2 * steps / spent:.2f} frames/s)"
 

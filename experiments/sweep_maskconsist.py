@@ -34,9 +34,9 @@ def main() -> None:
     from wsvis_platform.study.baselines import Baseline
     from wsvis_platform.study.sweep import sweep_and_report
 
-    own_delta = config.maskconsist.delta
+    own_delta = config.pairs.delta
     literal = {
-        "maskconsist.delta": own_delta,
+        "pairs.delta": own_delta,
         "maskconsist.iom_threshold": 0.5,
         "maskconsist.box_iou_threshold": 0.5,
     }
@@ -47,14 +47,14 @@ def main() -> None:
         options,
         preset=preset,
         space={
-            "maskconsist.delta": tune.choice(sorted({1, 2, 3, 5, own_delta})),
+            "pairs.delta": tune.choice(sorted({1, 2, 3, 5, own_delta})),
             "maskconsist.iom_threshold": tune.uniform(0.2, 0.95),
             "maskconsist.box_iou_threshold": tune.uniform(0.2, 0.8),
         },
         first=[literal] if preset_setting == literal else [literal, preset_setting],
         fixed={"the paper's thresholds (0.5, 0.5)": literal},
         baselines=[Baseline("Mask R-CNN", options.target, {"maskconsist.enabled": [False]})],
-        prepare=("pseudo_labels", "delta_flow"),
+        prepare=("pseudo_labels", "pair_flow"),
         axes=("maskconsist.iom_threshold", "maskconsist.box_iou_threshold"),
     )
 

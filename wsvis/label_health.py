@@ -82,7 +82,7 @@ class LabelHealth:
         if not self.scores_rank:
             lines.append(
                 f"{self.stage}: {self.tied:.0%} of the scores are equal, so they do not tell good "
-                "labels from bad; set irn.scores to mass"
+                "labels from bad; set walk.scores to mass"
             )
         return tuple(lines)
 

@@ -145,10 +145,10 @@ class _StoredResults:
     def __init__(self, results: Results) -> None:
         self.results = results
 
-    def whole(self, stage: str) -> Payload:
-        raise KeyError(stage)
+    def whole(self, role: str) -> Payload:
+        raise KeyError(role)
 
-    def video(self, stage: str, video_id: str) -> Payload | None:
+    def video(self, role: str, video_id: str) -> Payload | None:
         return self.results.payloads.get(video_id)
 
 
@@ -164,9 +164,10 @@ def evaluate(results: Results) -> dict[str, float | None]:
     """
     from wsvis.pipeline import BY_NAME
 
-    measure = BY_NAME[_MEASURES[results.until]].whole
-    assert measure is not None
-    return dict(measure(results.config, results.dataset, _StoredResults(results), None).data)
+    stage = BY_NAME[_MEASURES[results.until]]
+    assert stage.whole is not None
+    settings = stage.view(results.config)
+    return dict(stage.whole(settings, results.dataset, _StoredResults(results), None).data)
 
 
 def draw(results: Results, video: str, frame: int = 0) -> UInt8[np.ndarray, "H W 3"]:

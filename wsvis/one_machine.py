@@ -9,10 +9,11 @@ from wsvis.config import Config
 from wsvis.errors import InputError
 from wsvis.evaluation.stages import need_truth
 from wsvis.flow import stages as flow_stages
+from wsvis.later import later
+from wsvis.learning.share import Share
 from wsvis.payload import Payload
-from wsvis.pipeline import BY_NAME, DETECTORS
-from wsvis.stage import later
-from wsvis.stage_keys import needed
+from wsvis.pipeline import BY_NAME, SYSTEM
+from wsvis.plan import Source, Step, make_plan
 from wsvis.types import Dataset, Report
 
 
@@ -34,30 +35,68 @@ def check_settings(
         InputError: a file is absent or of another architecture; there is nothing to measure
             against; no video has two frames of a pair.
     """
-    stages = needed(targets)
-    if any(stage.sees_truth for stage in stages):
+    steps = make_plan(config, dataset, targets).steps
+    if any(step.definition().sees_truth for step in steps):
         for videos in (dataset, *([held_out] if held_out else [])):
             need_truth(videos)
     flow_stages.flow(config, {})
     later("wsvis.cam.stages", "initial_classifier")(config, dataset)
-    if any(stage.name in DETECTORS for stage in stages):
+    if any(step.stage == SYSTEM for step in steps):
         later("wsvis.systems.stages", "check_initial")(config, dataset)
 
 
 class InMemory:
-    """Results of a run that keeps everything in memory."""
+    """Results of a run that keeps everything in memory: key -> result, or -> {video: result}."""
 
     def __init__(self) -> None:
         self.wholes: dict[str, Payload] = {}
         self.videos: dict[str, dict[str, Payload]] = {}
 
-    def whole(self, stage: str) -> Payload:
-        """A network."""
-        return self.wholes[stage]
+    def of(self, step: Step) -> MemoryInputs:
+        """What a step reads."""
+        return MemoryInputs(self, step.inputs)
 
-    def video(self, stage: str, video_id: str) -> Payload | None:
+
+class MemoryInputs:
+    """The inputs of a step, by role."""
+
+    def __init__(self, memory: InMemory, inputs: Mapping[str, Source]) -> None:
+        self.memory, self.inputs = memory, inputs
+
+    def whole(self, role: str) -> Payload:
+        """A network."""
+        return self.memory.wholes[self.inputs[role].key]
+
+    def video(self, role: str, video_id: str) -> Payload | None:
         """A video's result."""
-        return self.videos[stage].get(video_id)
+        return self.memory.videos[self.inputs[role].key].get(video_id)
+
+
+def run_step(step: Step, dataset: Dataset, memory: InMemory, report: Report | None = None) -> None:
+    """One step in this process; its result, or that of every usable video, goes into memory."""
+    stage, inputs = step.definition(), memory.of(step)
+    settings = stage.view(step.config)
+    per_video = [r for r, source in step.inputs.items() if not BY_NAME[source.stage].over_data]
+    earlier = [memory.videos[step.inputs[role].key] for role in per_video]
+    usable = tuple(v for v in dataset.videos if all(v.id in done for done in earlier))
+    shown = stage.shown(replace(dataset, videos=usable))
+    if stage.training is not None:
+        share = Share(report=report)
+        memory.wholes[step.key] = stage.training.train(settings, shown, inputs, share)
+    elif stage.whole is not None:
+        memory.wholes[step.key] = stage.whole(settings, shown, inputs, report)
+    else:
+        assert stage.per_video is not None
+        networks = {role: inputs.whole(role) for role in step.inputs if role not in per_video}
+        process = stage.per_video(settings, networks)
+        done: dict[str, Payload] = {}
+        for video in shown.videos:
+            given = {role: memory.videos[step.inputs[role].key][video.id] for role in per_video}
+            try:
+                done[video.id] = process(video, given)
+            except InputError:
+                continue
+        memory.videos[step.key] = done
 
 
 def run_pipeline(
@@ -68,25 +107,8 @@ def run_pipeline(
     Returns:
         Stage name -> payload, or -> {video id: payload}. A video that cannot be read is left out.
     """
-    memory = InMemory()
-    for stage in needed(targets):
-        earlier = [memory.videos[n] for n in stage.inputs if BY_NAME[n].per_video]
-        usable = tuple(v for v in dataset.videos if all(v.id in done for done in earlier))
-        shown = stage.shown(replace(dataset, videos=usable))
-        if stage.whole is not None:
-            memory.wholes[stage.name] = stage.whole(config, shown, memory, report)
-            continue
-        assert stage.per_video is not None
-        process = stage.per_video(
-            config, {name: memory.wholes[name] for name in stage.inputs if name in memory.wholes}
-        )
-        done: dict[str, Payload] = {}
-        for video in shown.videos:
-            names = [name for name in stage.inputs if BY_NAME[name].per_video]
-            inputs = {name: memory.videos[name][video.id] for name in names}
-            try:
-                done[video.id] = process(video, inputs)
-            except InputError:
-                continue
-        memory.videos[stage.name] = done
-    return {**memory.wholes, **memory.videos}
+    memory, plan = InMemory(), make_plan(config, dataset, targets)
+    for step in plan.steps:
+        run_step(step, dataset, memory, report)
+    results = {**memory.wholes, **memory.videos}
+    return {step.name: results[step.key] for step in plan.steps}

@@ -15,10 +15,10 @@ from wsvis.cam.config import (
 from wsvis.config import Config
 from wsvis.data.config import DataConfig
 from wsvis.flow.config import FlowConfig
-from wsvis.irn.config import FlowBoundaryConfig, IrnConfig
+from wsvis.irn.config import FlowBoundaryConfig, IrnConfig, WalkConfig
 from wsvis.maskconsist.config import MaskConsistConfig
 from wsvis.refinement.config import CrfConfig, MaskCrfConfig
-from wsvis.systems.config import DetectorConfig
+from wsvis.systems.config import DetectorConfig, InferenceConfig, PairsConfig
 
 
 def cpu() -> Config:
@@ -59,9 +59,8 @@ def cpu() -> Config:
             displacement_rate_factor=1.0,
             epochs=2.0,
             batch_size=16,
-            walk_steps=128,
-            cluster_threshold=0.6,
         ),
+        walk=WalkConfig(steps=128, cluster_threshold=0.6),
         # Eq. 3 breaks even at a flow jump of about four lambda: neighbours here differ by 1.2 to
         # 2.8 pixels per frame, on frames a third as wide as the paper's
         flow_boundary=FlowBoundaryConfig(regularization=0.3),
@@ -77,8 +76,8 @@ def cpu() -> Config:
             schedule="cosine",
             warm_up=100,
             short_sides=(0, 0),
-            infer_short_side=0,
         ),
+        inference=InferenceConfig(short_side=0),
     )
 
 
@@ -130,10 +129,10 @@ def davis_mini() -> Config:
             schedule="cosine",
             warm_up=100,
             short_sides=(0, 0),
-            infer_short_side=0,
         ),
+        inference=InferenceConfig(short_side=0),
         # every sixth frame is listed: one listed frame is six raw ones, the paper has five
-        maskconsist=MaskConsistConfig(delta=1),
+        pairs=PairsConfig(delta=1),
     )
 
 
@@ -182,8 +181,8 @@ def clips() -> Config:
             min_steps=100,
             max_steps=4000,
             batch_size=16,
-            scores="mass",
         ),
+        walk=WalkConfig(scores="mass"),
         detector=DetectorConfig(
             backbone="mobilenet_v2",
             weights="classifier",
@@ -194,11 +193,10 @@ def clips() -> Config:
             schedule="cosine",
             warm_up=100,
             short_sides=(240, 240),
-            infer_short_side=240,
             background_frames=True,
-            # the mask head of a hundred predictions takes longer than all the rest of a frame
-            detections=30,
         ),
+        # the mask head of a hundred predictions takes longer than all the rest of a frame
+        inference=InferenceConfig(short_side=240, detections=30),
         maskconsist=MaskConsistConfig(predictions=30),
     )
 
@@ -215,7 +213,8 @@ def clips_standin() -> Config:
         data=own.data,
         classifier=replace(small.classifier, min_steps=300, max_steps=4000),
         mask_crf=MaskCrfConfig(enabled=True),
-        irn=replace(small.irn, min_steps=100, max_steps=4000, scores="mass"),
+        irn=replace(small.irn, min_steps=100, max_steps=4000),
+        walk=replace(small.walk, scores="mass"),
         detector=replace(small.detector, background_frames=True),
     )
 
@@ -226,7 +225,7 @@ def paper_ytvis() -> Config:
         data=DataConfig(kind="ytvis", split="train"),
         flow=FlowConfig(provider="raft-large", weights="C_T_SKHT_V2"),
         # its listed frames lie five raw frames apart, the paper's delta
-        maskconsist=MaskConsistConfig(delta=1),
+        pairs=PairsConfig(delta=1),
     )
 
 
@@ -237,7 +236,7 @@ def paper_cityscapes() -> Config:
         data=DataConfig(kind="cityscapes", split="train"),
         fcam=FCamConfig(amplification=5.0, percentile=0.5),
         # three frames of each snippet are listed, three raw frames apart: the paper's delta
-        maskconsist=MaskConsistConfig(delta=1),
+        pairs=PairsConfig(delta=1),
         detector=DetectorConfig(steps=75_000),
     )
 

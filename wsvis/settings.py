@@ -57,7 +57,7 @@ def check_steps(prefix: str, least: int, most: int) -> None:
 def check_choices(config: Any, prefix: str) -> None:
     """Refuse a value outside its field's ``Literal`` type, suggesting the nearest choice."""
     values = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
-    _check_values(type(config), values, prefix + ".")
+    _check_values(type(config), values, prefix and prefix + ".")
 
 
 def _check_values(kind: type, values: Mapping[str, Any], prefix: str) -> None:
@@ -103,6 +103,8 @@ def with_overrides(config: T, overrides: Mapping[str, Any]) -> T:
     changes: dict[str, Any] = {}
     for name, value in overrides.items():
         if name not in known:
+            if name in RENAMED:
+                raise InputError(f"no setting is called {name}; it is {RENAMED[name]} now")
             shown = shown_value(name)
             raise InputError(f"no setting is called {shown}; {suggestion(name, known)}")
         changes[name] = _as_type_of(name, known[name], value)
@@ -135,17 +137,52 @@ def _rebuild(config: Any, changes: Mapping[str, Any], prefix: str) -> Any:
     return dataclasses.replace(config, **replaced)
 
 
-def config_slice(config: Any, names: tuple[str, ...]) -> dict[str, Any]:
+def config_slice(config: Any, names: Iterable[str]) -> dict[str, Any]:
     """The flattened part of ``config`` under the given names (a leaf, or everything below one).
+
+    A group that is named whole counts as it is in effect: one that is switched off is as it is off
+    by default.
 
     Raises:
         KeyError: a name that is neither a leaf nor a group, which is a mistake in the program.
     """
-    flat = flatten(config)
     picked: dict[str, Any] = {}
     for name in names:
-        part = {key: v for key, v in flat.items() if key == name or key.startswith(name + ".")}
-        if not part:
+        group, _, leaf = name.partition(".")
+        value = getattr(config, group, None)
+        if value is None or (leaf and not hasattr(value, leaf)):
             raise KeyError(f"no setting is called {name}")
-        picked.update(part)
+        if leaf:
+            picked[name] = getattr(value, leaf)
+        elif dataclasses.is_dataclass(value):
+            picked.update(flatten(in_effect(value), f"{group}."))
+        else:
+            picked[group] = value
     return picked
+
+
+def in_effect(group: T) -> T:
+    """A group of settings as it counts: where its switch is off, nothing else of it does."""
+    method = getattr(group, "in_effect", None)
+    return method() if method else group
+
+
+RENAMED = {
+    "irn.seeds": "walk.seeds",
+    "irn.radius_infer": "walk.radius",
+    "irn.beta": "walk.beta",
+    "irn.walk_steps": "walk.steps",
+    "irn.refinements": "walk.refinements",
+    "irn.cluster_threshold": "walk.cluster_threshold",
+    "irn.background_threshold": "walk.background_threshold",
+    "irn.min_area": "walk.min_area",
+    "irn.scores": "walk.scores",
+    "maskconsist.delta": "pairs.delta",
+    "detector.pairs": "detector.batch_size",
+    "detector.backend": "mask_rcnn.backend",
+    "detector.infer_short_side": "inference.short_side",
+    "detector.score_threshold": "inference.score_threshold",
+    "detector.nms_threshold": "inference.nms_threshold",
+    "detector.detections": "inference.detections",
+}
+"""What settings were called before version 0.2, and their names now."""

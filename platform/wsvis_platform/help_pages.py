@@ -57,12 +57,18 @@ def _groups(config: Config) -> dict[str, Any]:
     return {name: value for name, value in values.items() if dataclasses.is_dataclass(value)}
 
 
+def _choices(config: Config) -> list[Setting]:
+    """Settings that stand in no group; the seed is an option of experiments."""
+    return [setting for setting in settings_of(config) if setting.name != "seed"]
+
+
 def _first_page(program: str, about: str, options: Sequence[Any], config: Config) -> str:
     width = _width()
     lines = [f"usage: {program} [OPTIONS] [SETTINGS]", ""]
     lines += textwrap.wrap(about.strip().split("\n\n")[0], width)
     lines += ["", "Options:", "  -h, --help [GROUP] this page, or the settings of a group"]
     lines += [_short(s, width) for each in options for s in settings_of(each)]
+    lines += [_short(s, width) for s in _choices(config)]
     lines += ["", "Settings, in groups; --help GROUP shows those of one, --help-all everything:"]
     names = _groups(config)
     column = max(map(len, names)) + 4
@@ -74,6 +80,8 @@ def _first_page(program: str, about: str, options: Sequence[Any], config: Config
 def _everything(program: str, about: str, options: Sequence[Any], config: Config) -> str:
     lines = [f"usage: {program} [OPTIONS] [SETTINGS]", "", about.strip(), "", "Options:"]
     for setting in (s for each in options for s in settings_of(each)):
+        lines += _full(setting, "")
+    for setting in _choices(config):
         lines += _full(setting, "")
     for name, value in _groups(config).items():
         lines += ["", *_group_page(name, value)]

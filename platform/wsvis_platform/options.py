@@ -32,8 +32,8 @@ class MachineOptions:
     one."""
     train_workers: int = 0
     """Ray Train workers that share each training of flowIRN or of a detector (irn.batch_size and
-    detector.pairs must be multiples of it); 0 = one process per training, as many trainings side by
-    side as there is room for. The trials of a sweep always train alone."""
+    detector.batch_size must be multiples of it); 0 = one process per training, as many trainings
+    side by side as there is room for. The trials of a sweep always train alone."""
 
     def __post_init__(self) -> None:
         check_choices(self, "option")
@@ -93,7 +93,7 @@ class ClipRunOptions(MachineOptions):
     stop_after: Literal["masks", "labels", "detector", "tracks"] = "tracks"
     """Last step: masks straight from class maps (seconds to minutes), labels of flowIRN, detector,
     or tracks. Films and a report are made of what there is."""
-    labels: Literal["auto", "fcam", "flowirn"] = "auto"
+    learn_from: Literal["auto", "fcam", "flowirn"] = "auto"
     """What the detector learns from: masks straight from f-CAM, flowIRN's labels, or (auto) the
     masks where class maps come from ImageNet's own head, else flowIRN's unless they ran away."""
     film: Literal["webm", "mp4", "gif", "none"] = "webm"

@@ -73,8 +73,6 @@ RENAMED = {
     "tracking_database": "record.database",
     "tracking_moved": "record.moved",
     "tracking_place": "record.place",
-    "training_detector": "training.detector",
-    "training_irn": "training.irn",
     "training_job": "training.job",
     "training_rendezvous": "training.rendezvous",
     "training_stream": "training.stream",

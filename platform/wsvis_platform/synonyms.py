@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wsvis.settings import suggestion
+from wsvis.settings import RENAMED, suggestion
 
 _SYNONYMS: dict[str, tuple[str, ...]] = {
     "gpu": ("--gpus",),
@@ -16,8 +16,8 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "jobs": ("--workers",),
     "lr": ("learning-rate",),
     "learning-rate": ("learning-rate",),
-    "batch": ("batch-size", "detector.pairs"),
-    "batch-size": ("batch-size", "detector.pairs"),
+    "batch": ("batch-size", "detector.batch_size"),
+    "batch-size": ("batch-size", "detector.batch_size"),
     "epoch": ("epochs", "detector.steps"),
     "epochs": ("epochs", "detector.steps"),
     "steps": ("detector.steps",),
@@ -44,7 +44,7 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "lambda": ("flow-boundary.regularization",),
     "amplification": ("fcam.amplification",),
     "percentile": ("fcam.percentile",),
-    "delta": ("maskconsist.delta",),
+    "delta": ("pairs.delta",),
 }
 """Word without dashes -> whole names, or last parts of dotted names."""
 
@@ -58,6 +58,9 @@ def unknown_option(given: str, names: Sequence[str]) -> str:
     """
     option = given.split("=")[0]
     word = option.strip("-").replace("_", "-").lower()
+    renamed = {old.replace("_", "-"): new.replace("_", "-") for old, new in RENAMED.items()}
+    if word in renamed:
+        return f"no option is called {option}; it is --{renamed[word]} now"
     plain = {name.strip("-").replace("_", "-"): name for name in names}
     meant = [
         name

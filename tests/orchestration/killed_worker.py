@@ -8,8 +8,8 @@ import psutil
 from wsvis_platform.training.driver import train_distributed
 
 
-def train_with_a_killed_worker(stage, config, data, store, keys):
-    """Train ``stage`` and kill worker 1 at step 20, with states every 6 steps; all starts."""
+def train_with_a_killed_worker(step, data, store):
+    """Train a step's network and kill worker 1 at step 20, with states every 6; all starts."""
     starts, killed = [], []
 
     def kill_worker_1(numbers):
@@ -18,11 +18,9 @@ def train_with_a_killed_worker(stage, config, data, store, keys):
             os.kill(killed[0], signal.SIGKILL)
 
     train_distributed(
-        stage,
-        config,
+        step,
         data,
         store,
-        keys,
         kill_worker_1,
         workers=2,
         checkpoint_every=6,

@@ -32,9 +32,9 @@ def test_the_paper_presets_hold_the_papers_values():
         assert config.fcam.compensation == "none"
         assert config.classifier.backbone == "resnet50"
         assert config.detector.backbone == "resnet50"
-        assert (config.detector.learning_rate, config.detector.infer_short_side) == (0.002, 480)
+        assert (config.detector.learning_rate, config.inference.short_side) == (0.002, 480)
         # frames as far apart as the paper's are neighbours in both lists
-        assert config.maskconsist.delta == 1
+        assert config.pairs.delta == 1
     assert (ytvis.detector.steps, cityscapes.detector.steps) == (90_000, 75_000)
 
 
@@ -75,6 +75,9 @@ def test_a_config_file_lies_over_the_preset_and_under_the_command_line(tmp_path)
         (["--fcam.percentile", "1.5"], "fcam.percentile is 1.5; it must lie from 0 to 1"),
         (["--fcam.percentile", "high"], "--fcam.percentile"),
         (["--fcam.compensation", "medain"], "median"),
+        (["--irn.beta", "3"], "it is --walk.beta now"),
+        (["--system", "mask_rcn"], "mask_rcnn"),
+        (["--labels", "pseudo"], "pseudo_labels"),
         (["--seeds", "1", "1"], "twice"),
         (["--objective", "pseudo_label_ap60"], "pseudo_label_ap50"),
         (["--config-file", "nowhere.json"], "nowhere.json: there is no such file"),
@@ -96,6 +99,7 @@ def test_a_wrong_argument_is_one_line_that_names_it_and_the_cure(arguments, said
         ("[1]", "holds no settings"),
         ('{"fcam.ampl": 1}', "did you mean 'fcam.amplification'?"),
         ('{"fcam.amplification": "big"}', "must be of type float"),
+        ('{"maskconsist.delta": 3}', "it is pairs.delta now"),
     ],
 )
 def test_a_bad_config_file_is_named(tmp_path, content, said):

@@ -15,7 +15,7 @@ from wsvis_platform.study.experiment import parse_experiment
 from wsvis_platform.synonyms import unknown_option
 
 PRESETS = {"cpu": Config}
-GROUPS = [f.name for f in dataclasses.fields(Config) if f.name != "seed"]
+GROUPS = [f.name for f in dataclasses.fields(Config) if f.name not in ("seed", "labels", "system")]
 
 
 def page(*arguments):
@@ -33,6 +33,8 @@ def test_the_first_page_fits_on_a_screen_and_names_every_option_and_group(monkey
         assert f"--{field.name.replace('_', '-')} " in text
     for group in GROUPS:
         assert f"\n  {group} " in text
+    assert "--labels " in text
+    assert "--system " in text
     assert "Two." not in text
 
 

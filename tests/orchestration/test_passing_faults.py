@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-import wsvis.stage_keys as stage_keys
+from orchestration.made_up_stages import use_stages
 from wsvis.config import Config
 from wsvis.errors import InputError
 from wsvis.passing_faults import PASSING_ERRNOS, PassingFault, is_passing, passing_fault
 from wsvis.payload import Payload
+from wsvis.plan import stage_keys
 from wsvis.stage import Stage
 from wsvis.types import Dataset, FrameFiles, Video
-from wsvis_platform.store import materialise, video_worker
+from wsvis_platform.store import video_worker
 from wsvis_platform.store.materialise import Materialiser
 from wsvis_platform.store.store import Store
 
@@ -56,9 +57,7 @@ STAGES = (
 def clips(tmp_path, monkeypatch):
     FAULTS.clear()
     LOG.clear()
-    monkeypatch.setattr(stage_keys, "STAGES", STAGES)
-    for module in (materialise, video_worker):
-        monkeypatch.setattr(module, "BY_NAME", {stage.name: stage for stage in STAGES})
+    use_stages(monkeypatch, STAGES)
     videos = []
     for n in range(3):
         path = tmp_path / "frames" / f"v{n}" / "0.jpg"
@@ -189,7 +188,7 @@ def test_a_bad_video_is_remembered_until_its_files_change(clips, tmp_path):
     assert repaired.coverage == 1.0
     assert LOG == ["v1"]
     # the data-set-wide result saw two videos; what rests on it is made again with three
-    keys = stage_keys.stage_keys(Config(), clips, ["second"])
+    keys = stage_keys(Config(), clips, ["second"])
     assert store.read("second", keys["second"], "v0").data == {"of": 3}
 
 
@@ -216,7 +215,7 @@ def test_a_disk_that_fails_while_the_bad_video_is_looked_at_blames_nobody(
 
 def test_reasons_of_older_programs_are_tried_once_more(clips, tmp_path):
     store = Store(tmp_path / "store")
-    keys = stage_keys.stage_keys(Config(), clips, ["first"])
+    keys = stage_keys(Config(), clips, ["first"])
     for name in ("v0", "v2"):
         store.stage_item("first", keys["first"], name, Payload())
     store.quarantine("first", keys["first"], "v1", "MemoryError")

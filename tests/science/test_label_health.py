@@ -67,7 +67,7 @@ def test_equal_scores_do_not_rank():
     frames = [found(HALF, scores=[1.0]) for _ in range(4)]
     health = label_health("labels", [(video(*[(0,)] * 4), frames)])
     assert not health.scores_rank
-    assert "irn.scores" in health.warnings[0]
+    assert "walk.scores" in health.warnings[0]
     assert label_health("labels", [(video((0,)), frames[:1])]).scores_rank
 
 

@@ -11,8 +11,8 @@ SMALL = {
     "classifier.epochs": 0.2,
     "irn.epochs": 0.2,
     "detector.steps": 2,
-    "irn.walk_steps": 16,
-    "irn.refinements": 20,
+    "walk.steps": 16,
+    "walk.refinements": 20,
 }
 
 

@@ -3,31 +3,47 @@
 import pytest
 
 from wsvis.config import Config
-from wsvis.pipeline import BY_NAME, STAGES
+from wsvis.pipeline import BY_NAME, LABEL_SOURCES, STAGES
+from wsvis.plan import affected, make_plan, merged, settings_read, stage_keys
 from wsvis.seeds import stage_seed
-from wsvis.settings import flatten, with_overrides
-from wsvis.stage_keys import LATER, needed, settings_read, stage_keys, trained_networks
+from wsvis.settings import RENAMED, flatten, with_overrides
+from wsvis.systems import SYSTEMS
 from wsvis.types import Dataset
 
 DATA = Dataset("d", ("a",), (), "f" * 64)
-ALL = [stage.name for stage in STAGES]
+HELD_OUT = Dataset("h", ("a",), (), "e" * 64)
+ALL = [stage.name for stage in STAGES if stage.name not in ("self_labels", "truth_labels")]
+FOUND = {"predictions", "prediction_quality", "tracks", "track_quality", "consistency"}
+LEARNT = {"system", *FOUND}
+"""What there is once for each source of labels."""
+
+
+def every_key(overrides, data=DATA):
+    """Name -> key of every stage; those of a detector bear the source of its labels."""
+    keys = {}
+    for labels in LABEL_SOURCES:
+        config = with_overrides(Config(), {**overrides, "labels": labels})
+        for name, key in stage_keys(config, data, [*ALL, labels]).items():
+            keys[f"{labels}:{name}" if name in LEARNT else name] = key
+    return keys
 
 
 def changed(overrides, data=DATA):
-    before = stage_keys(Config(), DATA, ALL)
-    after = stage_keys(with_overrides(Config(), overrides), data, ALL)
-    return {name for name in ALL if before[name] != after[name]}
+    before, after = every_key({}), every_key(overrides, data)
+    return {name for name in before if before[name] != after[name]}
 
 
-FOUND = {"predictions", "prediction_quality", "tracks", "track_quality", "consistency"}
-SELF = {"self_labels", "self_detector", *(f"self_{name}" for name in FOUND)}
-DETECTOR = {"detector", *FOUND, *SELF}
-SUPERVISED = {"supervised_detector", *(f"supervised_{name}" for name in FOUND)}
-REFINED_DETECTOR = {"refined_detector", *(f"refined_{name}" for name in FOUND)}
-FCAM_DETECTOR = {"fcam_detector", *(f"fcam_{name}" for name in FOUND)}
-REFINED = {"refined_labels", "refined_label_quality", *REFINED_DETECTOR}
-FCAM = {"fcam_labels", "fcam_label_quality", *FCAM_DETECTOR}
-DETECTORS = DETECTOR | SUPERVISED | REFINED_DETECTOR | FCAM_DETECTOR
+def of(labels):
+    return {f"{labels}:{name}" for name in LEARNT}
+
+
+TEACHER = {"teacher:system", "teacher:predictions"}
+SELF = {"self_labels", *of("self_labels")}
+DETECTOR = {*of("pseudo_labels"), *TEACHER, *SELF}
+SUPERVISED = of("truth_labels")
+REFINED = {"refined_labels", "refined_label_quality", *of("refined_labels")}
+FCAM = {"fcam_labels", "fcam_label_quality", *of("fcam_labels")}
+DETECTORS = DETECTOR | SUPERVISED | of("refined_labels") | of("fcam_labels")
 FLOWIRN = {"ir_labels", "irn", "pseudo_labels", "pseudo_label_quality"} | DETECTOR | REFINED
 MASKS = {"pseudo_masks", "pseudo_mask_quality"} | FCAM
 
@@ -56,33 +72,49 @@ def test_lambda_recomputes_from_flowirn_training():
 
 
 def test_the_walk_recomputes_the_pseudo_labels_only():
-    touched = changed({"irn.beta": 8.0})
+    touched = changed({"walk.beta": 8.0})
     assert touched - DETECTOR - REFINED == {"pseudo_labels", "pseudo_label_quality"}
 
 
 def test_delta_recomputes_from_the_flow_between_pairs_and_thresholds_from_the_detector():
-    assert changed({"maskconsist.delta": 3}) == DETECTORS | {"delta_flow"}
+    assert changed({"pairs.delta": 3}) == DETECTORS | {"pair_flow"}
     for name, value in (("iom_threshold", 0.4), ("box_iou_threshold", 0.4), ("enabled", False)):
         assert changed({f"maskconsist.{name}": value}) == DETECTORS
 
 
 def test_without_maskconsist_its_thresholds_change_nothing():
-    def key(**maskconsist):
+    def key(delta=5, **maskconsist):
         named = {f"maskconsist.{name}": value for name, value in maskconsist.items()}
-        return stage_keys(with_overrides(Config(), named), DATA, ["detector"])["detector"]
+        config = with_overrides(Config(), {**named, "pairs.delta": delta})
+        return stage_keys(config, DATA, ["system"])["system"]
 
     plain = key(enabled=False)
     assert key(enabled=False, iom_threshold=0.4, labels_first=False, start_step=7) == plain
-    assert key(enabled=False, delta=3) != plain
+    assert key(delta=3, enabled=False) != plain
     assert key(iom_threshold=0.4) != key()
 
 
 def test_how_a_detector_looks_at_frames_trains_none_anew():
     # self-training learns from what is found
-    untrained = {"detector", "supervised_detector", "refined_detector", "fcam_detector"}
-    assert changed({"detector.score_threshold": 0.1}) == DETECTORS - untrained
-    assert changed({"detector.infer_short_side": 0}) == DETECTORS - untrained
+    untrained = {f"{n}:system" for n in LABEL_SOURCES if n != "self_labels"} | {"teacher:system"}
+    assert changed({"inference.score_threshold": 0.1}) == DETECTORS - untrained
+    assert changed({"inference.short_side": 0}) == DETECTORS - untrained
     assert changed({"detector.steps": 10}) == DETECTORS
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_system_is_trained_anew_for_its_own_settings_and_for_no_others(system):
+    def key(**settings):
+        named = {"system": system, **{n.replace("__", "."): v for n, v in settings.items()}}
+        return stage_keys(with_overrides(Config(), named), DATA, ["system"])["system"]
+
+    mine = system == "mask_rcnn"
+    assert (key(maskconsist__iom_threshold=0.4) != key()) is mine
+    assert (key(pairs__delta=3) != key()) is mine
+    assert (key(boxinst__pairwise=0.0) != key()) is not mine
+    assert key(detector__steps=10) != key()
+    others = [name for name in SYSTEMS if name != system]
+    assert key() not in [key(system=name) for name in others]
 
 
 def test_self_training_changes_nothing_before_its_labels():
@@ -90,15 +122,20 @@ def test_self_training_changes_nothing_before_its_labels():
 
 
 def test_how_tracks_and_stability_are_measured_trains_nothing():
-    prefixes = ("", "self_", "supervised_", "refined_", "fcam_")
-    tracked = {f"{prefix}{name}" for prefix in prefixes for name in ("tracks", "track_quality")}
+    tracked = {f"{n}:{name}" for n in LABEL_SOURCES for name in ("tracks", "track_quality")}
     assert changed({"tracking.class_mode": "per-class"}) == tracked
-    assert changed({"consistency.truth_score": 0.3}) == {f"{p}consistency" for p in prefixes}
+    steady = {f"{n}:consistency" for n in LABEL_SOURCES}
+    assert changed({"consistency.truth_score": 0.3}) == steady
+
+
+def names(plan):
+    return [step.name for step in plan.steps]
 
 
 def test_the_upper_bound_needs_no_pseudo_label():
-    names = {stage.name for stage in needed(["supervised_prediction_quality"])}
-    assert not names & {"cam", "irn", "pseudo_labels", "detector"}
+    config = with_overrides(Config(), {"labels": "truth_labels"})
+    needed = set(names(make_plan(config, DATA, ["prediction_quality"])))
+    assert not needed & {"cam", "irn", "pseudo_labels"}
 
 
 def test_only_measuring_and_the_upper_bound_see_annotated_masks():
@@ -106,20 +143,24 @@ def test_only_measuring_and_the_upper_bound_see_annotated_masks():
     measuring = {n for n in seeing if n.endswith("_quality")}
     assert seeing - measuring == {"truth_labels"}
     assert "classifier_quality" not in seeing  # class labels are enough
-    learnt_from = {name for stage in STAGES for name in stage.inputs}
+    config = Config()
+    learnt_from = {name for stage in STAGES for name in stage.roles(config).values()}
     assert not measuring & learnt_from
 
 
-def test_every_setting_of_the_detector_reaches_it_or_its_predictions():
-    every = {n for n in flatten(Config()) if n.startswith(("detector.", "maskconsist."))}
-    used = (BY_NAME["detector"].settings, BY_NAME["predictions"].settings)
-    named = {name for names in used for name in names}
-    assert {n for n in every if n not in named and n.split(".")[0] not in named} == set()
+def test_every_setting_reaches_a_stage():
+    """All but the seed, which is split, and the two that say which stages and systems there are."""
+    config = with_overrides(Config(), {"mask_crf.enabled": True})
+    arms = [with_overrides(config, {"system": system}) for system in SYSTEMS]
+    named = {n for stage in STAGES for arm in arms for n in stage.depends_on(arm)}
+    left = {n for n in flatten(config) if n not in named and n.split(".")[0] not in named}
+    assert {n for n in left if not n.startswith("data.")} == {"self_training.teacher"}
+    assert "self_labels" in changed({"self_training.teacher": "fcam_labels"})
 
 
 @pytest.mark.parametrize("name", ["classifier.weights", "detector.weights", "flow.weights"])
 def test_a_weights_file_counts_by_what_it_holds(tmp_path, name):
-    stage = {"flow": "flow", "detector": "detector", "classifier": "classifier"}[name.split(".")[0]]
+    stage = {"flow": "flow", "detector": "system", "classifier": "classifier"}[name.split(".")[0]]
     first, second = tmp_path / "a.pth", tmp_path / "b.pth"
 
     def key(path):
@@ -135,23 +176,28 @@ def test_a_weights_file_counts_by_what_it_holds(tmp_path, name):
     assert key(tmp_path) != key("nowhere.pth")  # neither holds anything: their names count
 
 
-def test_held_out_videos_get_the_networks_of_the_training_videos():
-    held_out = Dataset("h", ("a",), (), "e" * 64)
-    given = trained_networks(Config(), ["prediction_quality"], DATA)
-    assert given == {
-        name: key
-        for name, key in stage_keys(Config(), DATA, ALL).items()
-        if name in ("classifier", "irn", "detector")
-    }
-    names = [stage.name for stage in needed(["prediction_quality"], given)]
-    assert names == ["frames", "predictions", "prediction_quality"]
-    keys = stage_keys(Config(), held_out, ["prediction_quality"], given)
-    assert keys["detector"] == given["detector"]
-    assert trained_networks(Config(), ["prediction_quality"], None) == {}
+@pytest.mark.parametrize("labels", ["pseudo_labels", "self_labels"])
+def test_held_out_videos_get_the_networks_of_the_training_videos(labels):
+    config = with_overrides(Config(), {"labels": labels})
+    plan = make_plan(config, HELD_OUT, ["prediction_quality"], DATA)
+    trained = stage_keys(config, DATA, ["prediction_quality"])
+    assert names(plan) == ["frames", "predictions", "prediction_quality"]
+    assert list(plan.networks) == [trained["system"]]
+    assert plan.keys()["system"] == trained["system"]
+    # what makes the network, should it be missing, is planned on the training videos
+    network = plan.networks[trained["system"]]
+    assert {step.data for step in network.steps} == {DATA.fingerprint}
+    assert network.keys() == {name: trained[name] for name in names(network)}
+    assert network.steps[-1].name == "system"
+    assert make_plan(config, DATA, ["prediction_quality"]).networks == {}
 
 
 def test_the_crf_reaches_the_labels_and_what_learns_from_them():
-    assert changed({"crf.enabled": False}) == FLOWIRN | FCAM
+    assert changed({"crf.enabled": False}) == FLOWIRN
+    # the CRF on masks has the same kernels, and a switch of its own
+    on = {"mask_crf.enabled": True}
+    before, after = every_key(on), every_key({**on, "crf.stride": 4})
+    assert {n for n in before if before[n] != after[n]} == FLOWIRN | FCAM
 
 
 def test_compensation_recomputes_motion_but_neither_flow_nor_cam():
@@ -173,29 +219,52 @@ def test_flow_does_not_depend_on_the_classifier_nor_the_cam_on_flow():
 
 
 def test_other_data_changes_everything():
-    assert changed({}, Dataset("d", ("a",), (), "e" * 64)) == set(ALL)
+    assert changed({}, HELD_OUT) == set(every_key({}))
 
 
 def test_every_setting_a_stage_names_exists_and_every_input_comes_before_it():
-    seen = set()
+    seen, config = set(), Config()
     for stage in STAGES:
-        assert set(stage.inputs) <= seen, stage.name
-        assert (stage.per_video is None) != (stage.whole is None), stage.name
-        for name in stage.settings:
-            assert any(k == name or k.startswith(name + ".") for k in flatten(Config())), name
+        for name in stage.roles(config).values():
+            # a label source comes after the stage that its teacher is
+            assert name in seen or name.startswith("teacher:"), stage.name
+        ways = (stage.per_video, stage.whole, stage.training)
+        assert sum(way is not None for way in ways) == 1, stage.name
+        for name in stage.depends_on(config):
+            assert any(k == name or k.startswith(name + ".") for k in flatten(config)), name
         seen.add(stage.name)
 
 
-def test_a_given_key_replaces_a_stage_and_all_before_it():
-    keys = stage_keys(Config(), DATA, ["cam"], {"classifier": "abc"})
-    assert keys["classifier"] == "abc"
-    assert keys["cam"] != stage_keys(Config(), DATA, ["cam"])["cam"]
-    names = [stage.name for stage in needed(["cam"], ["classifier"])]
-    assert names == ["frames", "cam"]
-
-
 def test_only_what_the_target_needs_is_run():
-    assert [stage.name for stage in needed(["motion"])] == ["frames", "flow", "motion"]
+    assert names(make_plan(Config(), DATA, ["motion"])) == ["frames", "flow", "motion"]
+
+
+def test_settings_that_agree_share_their_steps():
+    configs = [with_overrides(Config(), {"walk.beta": beta}) for beta in (8.0, 9.0)]
+    plans = [make_plan(config, DATA, ["pseudo_label_quality"]) for config in configs]
+    both = merged(plans)
+    assert len(both.steps) == len(plans[0].steps) + 2
+    levels = [[step.stage for step in level] for level in both.levels()]
+    assert ["pseudo_labels", "pseudo_labels"] in levels
+    assert [set(level) for level in levels if len(set(level)) > 1] == []
+    order = [step.key for level in both.levels() for step in level]
+    for step in both.steps:
+        for source in step.inputs.values():
+            assert order.index(source.key) < order.index(step.key)
+
+
+def test_the_part_of_a_plan_that_a_step_needs():
+    plan = make_plan(Config(), DATA, ["prediction_quality", "pseudo_mask_quality"])
+    part = plan.until(plan.step("cam"))
+    assert names(part) == ["frames", "classifier", "cam"]
+
+
+def test_what_a_sweep_changes_is_all_that_comes_after_its_settings():
+    plan = make_plan(Config(), DATA, ["pseudo_label_quality"])
+    changing = affected(plan, ["fcam.amplification", "walk.beta"])
+    assert {step.name for step in plan.steps if step.key in changing} == {
+        *("ir_labels", "irn", "pseudo_labels", "pseudo_label_quality"),
+    }
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2**31 - 1])
@@ -213,17 +282,33 @@ def test_the_crf_on_masks_trains_nothing_but_detectors_on_refined_labels():
     assert changed({"mask_crf.enabled": True}) == REFINED | FCAM
 
 
-def test_settings_that_came_later_leave_the_keys_as_they_were():
-    config = Config()
-    names = set(flatten(config))
-    assert set(LATER) <= names
-    for name, value in LATER.items():
-        assert flatten(config)[name] == value  # the default does what was done before
-    assert (
-        changed({"irn.scores": "mass"})
-        == {"pseudo_labels", "pseudo_label_quality"} | DETECTOR | REFINED
-    )
-    assert "classifier" in changed({"classifier.min_steps": 5})
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_setting_by_its_old_name_is_told_the_new_one(old, new):
+    flat = flatten(Config())
+    assert old not in flat
+    assert new in flat
+    with pytest.raises(ValueError, match=f"no setting is called {old}; it is {new} now"):
+        with_overrides(Config(), {old: flat[new]})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"flow_boundary.regularization": 0.7},
+        {"flow_boundary.gradient": "magnitude"},
+        {"flow.provider": "farneback"},
+        {"fcam.percentile": 0.5},
+        {"fcam.compensation": "median"},
+    ],
+)
+def test_plain_irn_is_not_trained_again_for_what_it_does_not_use(settings):
+    plain = {"fcam.amplification": 1.0, "flow_boundary.weight": 0.0}
+
+    def keys(more):
+        return stage_keys(with_overrides(Config(), {**plain, **more}), DATA, ["pseudo_labels"])
+
+    assert keys(settings) == keys({})
+    assert keys({"irn.epochs": 1.0}) != keys({})
 
 
 def test_what_a_class_map_says_counts_and_not_where_it_lies(tmp_path):
@@ -239,7 +324,7 @@ def test_what_a_class_map_says_counts_and_not_where_it_lies(tmp_path):
 
 
 def test_settings_read_are_those_that_change_the_key_and_the_data():
-    read = settings_read(Config(), needed(["pseudo_mask_quality"]))
+    read = settings_read(Config(), make_plan(Config(), DATA, ["pseudo_mask_quality"]).steps)
     whole = flatten(Config())
     assert {name: whole[name] for name in read} == read
     assert {"fcam.amplification", "classifier.backbone", "data.path"} <= read.keys()
@@ -256,7 +341,8 @@ def test_settings_read_are_those_that_change_the_key_and_the_data():
             "irn",
         ),
         ({"mask_crf.enabled": False}, {"mask_crf.min_area": 0.3}, "refined_labels"),
-        ({"maskconsist.enabled": False}, {"maskconsist.iom_threshold": 0.9}, "detector"),
+        ({"maskconsist.enabled": False}, {"maskconsist.iom_threshold": 0.9}, "system"),
+        ({"crf.enabled": False}, {"crf.stride": 8}, "ir_labels"),
     ],
 )
 def test_a_group_that_is_off_counts_as_off_only(off, settings, target):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from wsvis.cam.fcam import frame_fcam, moving_mask
+from wsvis.cam.fcam import frame_fcam, moving_mask, upsample_maps
 from wsvis.cam.pseudo_masks import motion_masks as masks_of_motion
 from wsvis.cam.pseudo_masks import pseudo_masks as masks_of_maps
 from wsvis.config import Config
@@ -24,46 +24,65 @@ def frame_maps(payload: Payload, frame: int) -> tuple[np.ndarray, np.ndarray]:
     return payload.arrays["maps"][rows].astype(np.float32), payload.arrays["label"][rows]
 
 
-def pseudo_masks(config: Config, wholes: Mapping[str, Payload]) -> Process:
+def amplified_maps(
+    settings: Config, inputs: Mapping[str, Payload], video: Video, frame: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """f-CAM of one frame at its size (Eq. 2), and the classes; with A = 1 the CAM, without motion.
+
+    Args:
+        settings: ``fcam``.
+        inputs: ``cam``, and ``motion`` where A > 1.
+        video: of the frame.
+        frame: its number.
+    """
+    cam, labels = frame_maps(inputs["cam"], frame)
+    if settings.fcam.amplification == 1:
+        return upsample_maps(cam, video.height, video.width), labels
+    maps = frame_fcam(
+        cam,
+        magnitude(inputs["motion"], frame),
+        video.height,
+        video.width,
+        amplification=settings.fcam.amplification,
+        percentile=settings.fcam.percentile,
+        floor=settings.fcam.floor,
+    )
+    return maps, labels
+
+
+def magnitude(payload: Payload, frame: int) -> np.ndarray:
+    """Length of each pixel's own motion in one frame, float32 [h, w]."""
+    return payload.arrays["magnitude"][frame].astype(np.float32)
+
+
+def pseudo_masks(settings: Config, wholes: Mapping[str, Payload]) -> Process:
     """Instance masks straight from f-CAM (Eq. 2)."""
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
-        frames = []
-        for frame in range(video.length):
-            cam, labels = frame_maps(inputs["cam"], frame)
-            maps = frame_fcam(
-                cam,
-                _magnitude(inputs["motion"], frame),
-                video.height,
-                video.width,
-                amplification=config.fcam.amplification,
-                percentile=config.fcam.percentile,
-                floor=config.fcam.floor,
-            )
-            frames.append(_masks(config, maps, labels, video))
-        return instances_to_payload(frames)
+        maps = (amplified_maps(settings, inputs, video, frame) for frame in range(video.length))
+        return instances_to_payload([_masks(settings, each, k, video) for each, k in maps])
 
     return process
 
 
-def cam_masks(config: Config, wholes: Mapping[str, Payload]) -> Process:
+def cam_masks(settings: Config, wholes: Mapping[str, Payload]) -> Process:
     """The baseline without motion: masks from the plain CAM."""
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
         frames = [frame_maps(inputs["cam"], frame) for frame in range(video.length)]
-        return instances_to_payload([_masks(config, cam, k, video) for cam, k in frames])
+        return instances_to_payload([_masks(settings, cam, k, video) for cam, k in frames])
 
     return process
 
 
-def motion_masks(config: Config, wholes: Mapping[str, Payload]) -> Process:
+def motion_masks(settings: Config, wholes: Mapping[str, Payload]) -> Process:
     """The baseline without CAM: what moves, with each of the frame's classes."""
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
         frames = []
         for frame, labels in enumerate(video.labels):
             moving = moving_mask(
-                _magnitude(inputs["motion"], frame), config.fcam.percentile, config.fcam.floor
+                magnitude(inputs["motion"], frame), settings.fcam.percentile, settings.fcam.floor
             )
             frames.append(
                 masks_of_motion(
@@ -71,7 +90,7 @@ def motion_masks(config: Config, wholes: Mapping[str, Payload]) -> Process:
                     np.array(labels, dtype=np.int64),
                     video.height,
                     video.width,
-                    config.pseudo_masks.min_area,
+                    settings.pseudo_masks.min_area,
                 )
             )
         return instances_to_payload(frames)
@@ -79,16 +98,12 @@ def motion_masks(config: Config, wholes: Mapping[str, Payload]) -> Process:
     return process
 
 
-def _masks(config: Config, maps: np.ndarray, labels: np.ndarray, video: Video) -> FrameInstances:
+def _masks(settings: Config, maps: np.ndarray, labels: np.ndarray, video: Video) -> FrameInstances:
     return masks_of_maps(
         maps,
         labels,
         video.height,
         video.width,
-        config.ir_labels.foreground_threshold,
-        config.pseudo_masks.min_area,
+        settings.ir_labels.foreground_threshold,
+        settings.pseudo_masks.min_area,
     )
-
-
-def _magnitude(payload: Payload, frame: int) -> np.ndarray:
-    return payload.arrays["magnitude"][frame].astype(np.float32)

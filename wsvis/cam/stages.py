@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from wsvis.backbones.imagenet_head import imagenet_head, input_conventions
+from wsvis.backbones.networks import Backbone, build_backbone
+from wsvis.backbones.weights import load_backbone_weights
 from wsvis.cam.cam import fold_batch_norm, multi_scale_cam
 from wsvis.cam.class_map import class_map
 from wsvis.cam.classification_ap import evaluate_classifier
@@ -23,6 +25,8 @@ from wsvis.config import Config
 from wsvis.data.frame_sequence import FrameSequence, frame_labels
 from wsvis.data.frames import read_frames
 from wsvis.device import default_device
+from wsvis.learning.curve import Curve
+from wsvis.learning.share import Share
 from wsvis.payload import Payload
 from wsvis.seeds import stage_seed
 from wsvis.stage import Inputs, Process
@@ -67,53 +71,64 @@ def input_form(settings: ClassifierConfig) -> tuple[str, str]:
     return normalisation, padding
 
 
-def classifier(config: Config, dataset: Dataset, inputs: Inputs, report: Report | None) -> Payload:
+def initial_backbone(settings: Config) -> tuple[Backbone, str]:
+    """The classifier's backbone before any training, and the normalisation that it expects.
+
+    Raises:
+        InputError: the weights file is absent or of another architecture.
+    """
+    chosen = settings.classifier
+    normalisation, padding = input_form(chosen)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(stage_seed(settings.seed, "classifier"))
+        backbone = build_backbone(chosen.backbone, stride_two_padding=padding)
+    load_backbone_weights(backbone, chosen.weights)
+    return backbone, normalisation
+
+
+def train_stage(settings: Config, dataset: Dataset, inputs: Inputs, share: Share) -> Payload:
     """The frame classifier trained on the data set's frames; its loss curve travels with it.
 
     Where ImageNet's head knows every class there is nothing to train.
     """
-    settings = config.classifier
-    seed = stage_seed(config.seed, "classifier")
-    model = initial_classifier(config, dataset).to(default_device())
+    chosen = settings.classifier
+    model = initial_classifier(settings, dataset).to(default_device())
     if model.imagenet is not None and all(model.imagenet.of_class):
         done = classifier_to_payload(model)
         return Payload(done.arrays, {**done.data, "training": {"steps": 0}, "curve": []})
     frames = FrameSequence(dataset.videos)
     steps = classifier_steps(
-        len(frames), settings.batch_size, settings.epochs, settings.min_steps, settings.max_steps
+        len(frames), chosen.batch_size, chosen.epochs, chosen.min_steps, chosen.max_steps
     )
-    curve: list[dict[str, float]] = []
-
-    def note(numbers: Mapping[str, float]) -> None:
-        curve.append(dict(numbers))
-        if report:
-            report({**numbers, "steps": steps})
-
+    curve = Curve(share, steps)
     scores = train_classifier(
         model,
         frames,
         frame_labels(dataset.videos, len(dataset.classes)),
-        seed=seed,
-        optimiser=settings.optimiser,
-        learning_rate=settings.learning_rate,
-        head_rate_factor=settings.head_rate_factor,
-        momentum=settings.momentum,
-        weight_decay=settings.weight_decay,
-        epochs=settings.epochs,
-        min_steps=settings.min_steps,
-        max_steps=settings.max_steps,
-        batch_size=settings.batch_size,
-        crop=settings.crop,
-        resize_long_side=settings.resize_long_side,
-        trainable=settings.trainable,
-        report=note,
+        seed=stage_seed(settings.seed, "classifier"),
+        optimiser=chosen.optimiser,
+        learning_rate=chosen.learning_rate,
+        head_rate_factor=chosen.head_rate_factor,
+        momentum=chosen.momentum,
+        weight_decay=chosen.weight_decay,
+        epochs=chosen.epochs,
+        min_steps=chosen.min_steps,
+        max_steps=chosen.max_steps,
+        batch_size=chosen.batch_size,
+        crop=chosen.crop,
+        resize_long_side=chosen.resize_long_side,
+        trainable=chosen.trainable,
+        report=curve.report,
+        checkpoint=curve.checkpoint,
+        checkpoint_every=share.checkpoint_every,
+        resume=share.resume,
     )
     payload = classifier_to_payload(model)
-    return Payload(payload.arrays, {**payload.data, "training": scores, "curve": curve})
+    return Payload(payload.arrays, {**payload.data, "training": scores, "curve": curve.rows})
 
 
 def classifier_quality(
-    config: Config, dataset: Dataset, inputs: Inputs, report: Report | None
+    settings: Config, dataset: Dataset, inputs: Inputs, report: Report | None
 ) -> Payload:
     """AP of each class and their mean, over the frames of the data set."""
     model = classifier_from_payload(inputs.whole("classifier")).to(default_device())
@@ -121,7 +136,7 @@ def classifier_quality(
     return Payload(data=evaluate_classifier(model, FrameSequence(dataset.videos), labels))
 
 
-def cam(config: Config, wholes: Mapping[str, Payload]) -> Process:
+def cam(settings: Config, wholes: Mapping[str, Payload]) -> Process:
     """Class activation maps of the classes each frame shows, on the stride-4 grid."""
     device = default_device()
     model = fold_batch_norm(classifier_from_payload(wholes["classifier"])).to(device)
@@ -132,9 +147,9 @@ def cam(config: Config, wholes: Mapping[str, Payload]) -> Process:
             model,
             torch.from_numpy(read_frames(video)).to(device),
             torch.from_numpy(frame_labels([video], classes)),
-            scales=config.cam.scales,
-            flip=config.cam.flip,
-            long_side=config.cam.long_side,
+            scales=settings.cam.scales,
+            flip=settings.cam.flip,
+            long_side=settings.cam.long_side,
         )
         each = [len(labels) for labels in video.labels]
         flat = [label for labels in video.labels for label in labels]

@@ -11,7 +11,7 @@ from wsvis.stage import Process
 from wsvis.types import Video
 
 
-def check_frames(config: Config, wholes: Mapping[str, Payload]) -> Process:
+def check_frames(settings: Config, wholes: Mapping[str, Payload]) -> Process:
     """Decode every frame once, so that a bad video is out before anything is trained on it."""
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:

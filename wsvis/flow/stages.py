@@ -11,31 +11,37 @@ from wsvis.data.frames import read_frames, read_pairs
 from wsvis.flow.camera_motion import frame_motion
 from wsvis.flow.codec import decode_flow, encode_flow
 from wsvis.flow.config import FlowConfig
-from wsvis.flow.provider import make_flow_provider, pair_flow, video_flow
+from wsvis.flow.provider import make_flow_provider, video_flow
+from wsvis.flow.provider import pair_flow as flow_of_pairs
 from wsvis.payload import Payload
 from wsvis.stage import Process
 from wsvis.types import FrameFiles, Video, VideoFile
 
 
-def flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
+def has_network(settings: Config) -> bool:
+    """Whether flow is computed by a network."""
+    return settings.flow.provider.startswith("raft-")
+
+
+def flow(settings: Config, wholes: Mapping[str, Payload]) -> Process:
     """Forward and backward flow of every frame pair, compressed."""
-    return _both_ways(config.flow, 1, raw=True)
+    return _both_ways(settings.flow, 1, raw=True)
 
 
-def delta_flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
-    """The same between listed frames ``maskconsist.delta`` apart: the pairs a detector learns from.
+def pair_flow(settings: Config, wholes: Mapping[str, Payload]) -> Process:
+    """The same between listed frames ``pairs.delta`` apart: the pairs a detector learns from.
 
     Both frames of a pair have labels, so with a delta of 1 too it goes to the next listed frame.
     """
-    return _both_ways(config.flow, config.maskconsist.delta, raw=False)
+    return _both_ways(settings.flow, settings.pairs.delta, raw=False)
 
 
-def step_flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
+def step_flow(settings: Config, wholes: Mapping[str, Payload]) -> Process:
     """The same between each listed frame and the next, along which objects are followed.
 
     Where every frame is listed, ``flow`` is that already.
     """
-    between = _both_ways(config.flow, 1, raw=False)
+    between = _both_ways(settings.flow, 1, raw=False)
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
         known = inputs["flow"]
@@ -44,19 +50,19 @@ def step_flow(config: Config, wholes: Mapping[str, Payload]) -> Process:
     return process
 
 
-def _both_ways(settings: FlowConfig, gap: int, raw: bool) -> Process:
-    provider = make_flow_provider(settings.provider, settings.weights, device="auto")
+def _both_ways(chosen: FlowConfig, gap: int, raw: bool) -> Process:
+    provider = make_flow_provider(chosen.provider, chosen.weights, device="auto")
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
         # where the listed frames are a subsample, flow goes to the next raw frame, not the next
         # listed one: those pairs do not chain
         chained = not (raw and gap == 1 and _is_subsample(video))
-        size = settings.long_side, settings.stored_stride
+        size = chosen.long_side, chosen.stored_stride
         if chained:
             forward, backward = video_flow(read_frames(video), provider, gap, *size)
         else:
             first, second = read_pairs(video, gap)
-            forward, backward = pair_flow(first, second, provider, *size)
+            forward, backward = flow_of_pairs(first, second, provider, *size)
         arrays: dict[str, np.ndarray] = {}
         for name, field in (("forward", forward), ("backward", backward)):
             encoded = encode_flow(field)
@@ -95,7 +101,7 @@ def decoded_flow(payload: Payload, pairs: slice = slice(None)) -> tuple[np.ndarr
     return fields[0], fields[1]
 
 
-def motion(config: Config, wholes: Mapping[str, Payload]) -> Process:
+def motion(settings: Config, wholes: Mapping[str, Payload]) -> Process:
     """Length of each pixel's own motion per frame, the camera's taken out as configured."""
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
@@ -105,7 +111,7 @@ def motion(config: Config, wholes: Mapping[str, Payload]) -> Process:
             forward,
             backward,
             video.length,
-            config.fcam.compensation,
+            settings.fcam.compensation,
             spacing,
             chained=inputs["flow"].data["chained"],
         )

@@ -12,12 +12,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from wsvis.irn.config import IrnConfig
+from wsvis.irn.config import WalkConfig
 
 
 @torch.no_grad()
 def centroids(
-    displacement: Float[Tensor, "f 2 h w"], refinements: int = IrnConfig.refinements
+    displacement: Float[Tensor, "f 2 h w"], refinements: int = WalkConfig.refinements
 ) -> Int64[Tensor, "f 2 h w"]:
     """The cell that each cell's displacements lead to: c <- clip(c + D(c)), again and again.
 
@@ -55,7 +55,7 @@ def centroids(
 def instance_map(
     displacement: Float[np.ndarray, "2 h w"],
     centroid: Int64[np.ndarray, "2 h w"],
-    cluster_threshold: float = IrnConfig.cluster_threshold,
+    cluster_threshold: float = WalkConfig.cluster_threshold,
 ) -> Int64[np.ndarray, "h w"]:
     """Which instance each cell belongs to, 0..I-1.
 

@@ -15,7 +15,7 @@ FlowGradient = Literal["jacobian", "diagonal", "magnitude"]
 
 @dataclass(frozen=True, kw_only=True)
 class IrnConfig:
-    """Inter-pixel relation network: training and pseudo-labels (IRN as its authors ran it)."""
+    """Training of the inter-pixel relation network (IRN as its authors ran it)."""
 
     initial: Literal["imagenet", "classifier"] = "imagenet"
     """The backbone starts from ``classifier.weights`` as IRN's does, or from the trained
@@ -56,27 +56,6 @@ class IrnConfig:
     """Updates at most, however many the frames; 0 = any number."""
     batch_size: int = 32
     """Of all workers together."""
-    seeds: Literal["saturated", "literal", "cam"] = "saturated"
-    """Seeds of the walk: f-CAM with no value above 1, f-CAM as it is, or plain CAM. Literal f-CAM
-    pushes still objects under the background constant beside moving ones."""
-    radius_infer: int = 5
-    """Neighbours of the random walk, in cells."""
-    beta: float = 10.0
-    """Exponent of the affinity in the walk."""
-    walk_steps: int = 256
-    """Steps of the random walk (IRN: 256)."""
-    refinements: int = 300
-    """Steps of the centroids."""
-    cluster_threshold: float = 2.5
-    """Cells with a displacement below this many cells are near a centre; small frames need less."""
-    background_threshold: float = 0.25
-    """Constant score of the background after the walk."""
-    min_area: float = 0.01
-    """Components smaller than this share of the frame are dropped."""
-    scores: Literal["peak", "mass"] = "peak"
-    """Of a pseudo-label. peak: the largest value in it (IRN), which is 1 for the best of nearly
-    every frame; mass: the root of its values' sum over the frame's area, which tells frames
-    apart."""
 
     def __post_init__(self) -> None:
         check_choices(self, "irn")
@@ -95,13 +74,6 @@ class IrnConfig:
         check_range("irn.epochs", self.epochs, 0, 10_000)
         check_steps("irn", self.min_steps, self.max_steps)
         check_range("irn.batch_size", self.batch_size, 1, 65_536)
-        check_range("irn.radius_infer", self.radius_infer, 2, 64)
-        check_range("irn.beta", self.beta, 0.01, 1000)
-        check_range("irn.walk_steps", self.walk_steps, 0, 1_000_000)
-        check_range("irn.refinements", self.refinements, 0, 1_000_000)
-        check_range("irn.cluster_threshold", self.cluster_threshold, 0, 1e6)
-        check_range("irn.background_threshold", self.background_threshold, 0, 1)
-        check_range("irn.min_area", self.min_area, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,3 +96,40 @@ class FlowBoundaryConfig:
         check_choices(self, "flow_boundary")
         check_range("flow_boundary.weight", self.weight, 0, 1e6)
         check_range("flow_boundary.regularization", self.regularization, 0, 1e6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WalkConfig:
+    """The random walk from seeds to instance pseudo-labels (IRN as its authors ran it)."""
+
+    seeds: Literal["saturated", "literal", "cam"] = "saturated"
+    """Seeds of the walk: f-CAM with no value above 1, f-CAM as it is, or plain CAM. Literal f-CAM
+    pushes still objects under the background constant beside moving ones."""
+    radius: int = 5
+    """Neighbours of the random walk, in cells."""
+    beta: float = 10.0
+    """Exponent of the affinity in the walk."""
+    steps: int = 256
+    """Steps of the random walk (IRN: 256)."""
+    refinements: int = 300
+    """Steps of the centroids."""
+    cluster_threshold: float = 2.5
+    """Cells with a displacement below this many cells are near a centre; small frames need less."""
+    background_threshold: float = 0.25
+    """Constant score of the background after the walk."""
+    min_area: float = 0.01
+    """Components smaller than this share of the frame are dropped."""
+    scores: Literal["peak", "mass"] = "peak"
+    """Of a pseudo-label. peak: the largest value in it (IRN), which is 1 for the best of nearly
+    every frame; mass: the root of its values' sum over the frame's area, which tells frames
+    apart."""
+
+    def __post_init__(self) -> None:
+        check_choices(self, "walk")
+        check_range("walk.radius", self.radius, 2, 64)
+        check_range("walk.beta", self.beta, 0.01, 1000)
+        check_range("walk.steps", self.steps, 0, 1_000_000)
+        check_range("walk.refinements", self.refinements, 0, 1_000_000)
+        check_range("walk.cluster_threshold", self.cluster_threshold, 0, 1e6)
+        check_range("walk.background_threshold", self.background_threshold, 0, 1)
+        check_range("walk.min_area", self.min_area, 0, 1)

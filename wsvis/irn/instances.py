@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32, Int, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from wsvis.irn.config import IrnConfig
+from wsvis.irn.config import WalkConfig
 from wsvis.masks import encode_masks
 from wsvis.types import FrameInstances
 
@@ -85,7 +85,7 @@ def detections(
     scores: Float[np.ndarray, "S H W"],
     labels: Int64[np.ndarray, " S"],
     background: float = 0.25,
-    min_area: float = IrnConfig.min_area,
+    min_area: float = WalkConfig.min_area,
     scored_by: str = "peak",
 ) -> FrameInstances:
     """Components of the pixels that each seed wins.

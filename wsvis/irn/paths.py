@@ -65,7 +65,7 @@ def window_size(height: int, width: int, radius: int) -> tuple[int, int]:
         raise InputError(
             f"a {height}x{width} grid (of cells of 4 pixels) is too small for radius {radius}; it "
             f"must be at least {radius}x{2 * radius - 1}: use larger frames, or a smaller "
-            "irn.radius_train or irn.radius_infer"
+            "irn.radius_train or walk.radius"
         )
     return rows, columns
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from wsvis.irn.batches import IrnSample, make_batch
 from wsvis.irn.centroids import centroids, instance_map
-from wsvis.irn.config import IrnConfig
+from wsvis.irn.config import IrnConfig, WalkConfig
 from wsvis.irn.instances import (
     Seeds,
     detections,
@@ -70,14 +70,14 @@ def pseudo_labels(
     class_ids: Sequence[Sequence[int]],
     *,
     canvas: tuple[int, int] = IrnConfig.canvas,
-    radius: int = 5,
-    beta: float = IrnConfig.beta,
-    walk_steps: int = IrnConfig.walk_steps,
-    refinements: int = IrnConfig.refinements,
-    cluster_threshold: float = IrnConfig.cluster_threshold,
+    radius: int = WalkConfig.radius,
+    beta: float = WalkConfig.beta,
+    walk_steps: int = WalkConfig.steps,
+    refinements: int = WalkConfig.refinements,
+    cluster_threshold: float = WalkConfig.cluster_threshold,
     background: float = 0.25,
-    min_area: float = IrnConfig.min_area,
-    scores: str = IrnConfig.scores,
+    min_area: float = WalkConfig.min_area,
+    scores: str = WalkConfig.scores,
     batch_size: int = 8,
 ) -> list[FrameInstances]:
     """Instances of every frame of a video: seeds, walked along the affinities, cut apart.

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wsvis.irn.affinity import affinity
-from wsvis.irn.config import IrnConfig
+from wsvis.irn.config import WalkConfig
 from wsvis.irn.paths import pair_offsets
 from wsvis.stencil import Stencil, frames_at_once, link_degrees
 
@@ -27,9 +27,9 @@ def random_walk(
     seeds: Float[Tensor, "f k h w"],
     boundary: Float[Tensor, "f h w"],
     *,
-    radius: int = 5,
-    beta: float = IrnConfig.beta,
-    steps: int = IrnConfig.walk_steps,
+    radius: int = WalkConfig.radius,
+    beta: float = WalkConfig.beta,
+    steps: int = WalkConfig.steps,
     tolerance: float = 1e-7,
 ) -> Float[Tensor, "f k h w"]:
     """Seeds after ``steps`` steps of the walk whose steps prefer high affinity.

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from torch import Tensor, nn
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -14,9 +13,10 @@ class Group:
 
     worker: int = 0
     workers: int = 1
-    wrap: Callable[[nn.Module], nn.Module] | None = None
+    wrap: Callable[[Any], Any] | None = None
     """Makes a network data-parallel."""
-    sum_over_workers: Callable[[Tensor], Tensor] = lambda values: values
+    sum_over_workers: Callable[[Any], Any] = lambda values: values
+    """Adds a tensor up over them."""
 
 
 ALONE = Group()

@@ -17,9 +17,6 @@ class MaskConsistConfig:
 
     enabled: bool = True
     """False: plain Mask R-CNN on the same pairs (first row of Table 5)."""
-    delta: int = 5
-    """Listed frames from one frame of a pair to the other. Paper: 5 raw frames on YouTube-VIS, 3 on
-    Cityscapes; where the listed frames lie that far apart themselves, that is 1."""
     box_iou_threshold: float = 0.5
     """Of intra-frame matching and of Algorithm 1 (paper: 0.5)."""
     iom_threshold: float = 0.5
@@ -46,12 +43,11 @@ class MaskConsistConfig:
     """The paper is silent; its inference uses 0.05."""
 
     def in_effect(self) -> MaskConsistConfig:
-        """Where it is off only the distance of a pair counts: all else is then as by default."""
-        return self if self.enabled else MaskConsistConfig(enabled=False, delta=self.delta)
+        """Where it is off nothing else of it counts."""
+        return self if self.enabled else MaskConsistConfig(enabled=False)
 
     def __post_init__(self) -> None:
         check_choices(self, "maskconsist")
-        check_range("maskconsist.delta", self.delta, 1, 1000)
         check_range("maskconsist.box_iou_threshold", self.box_iou_threshold, 0, 1)
         check_range("maskconsist.iom_threshold", self.iom_threshold, 0, 1)
         check_range("maskconsist.min_match_iou", self.min_match_iou, 0, 1)

@@ -35,6 +35,10 @@ class CrfConfig:
     neighbours: int = 64
     """Cells in each half plane that the appearance kernel sums over."""
 
+    def in_effect(self) -> CrfConfig:
+        """Where it is off nothing else of it counts."""
+        return self if self.enabled else CrfConfig(enabled=False)
+
     def __post_init__(self) -> None:
         check_range("crf.certainty", self.certainty, 0.01, 0.999)
         check_range("crf.smoothness_sigma", self.smoothness_sigma, 0.1, 1000)

@@ -16,19 +16,19 @@ from wsvis.types import Video
 WIDEST_STRIDE = 16
 
 
-def refined(config: Config, wholes: Mapping[str, Payload], *, labels: str) -> Process:
-    """The instances of the stage ``labels`` after the CRF on masks; as they are where it is off."""
-    settings = config.mask_crf
+def refined(settings: Config, wholes: Mapping[str, Payload]) -> Process:
+    """The instances of the role ``labels`` after the CRF on masks; as they are where it is off."""
+    chosen = settings.mask_crf
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
-        instances = payload_to_instances(inputs[labels])
-        if settings.enabled:
+        instances = payload_to_instances(inputs["labels"])
+        if chosen.enabled:
             instances = refine_masks(
                 read_frames(video),
                 instances,
-                min_area=settings.min_area,
+                min_area=chosen.min_area,
                 device=default_device(),
-                **crf_kernels(config.crf, max(video.height, video.width), settings.long_side),
+                **crf_kernels(settings.crf, max(video.height, video.width), chosen.long_side),
             )
         return instances_to_payload(instances)
 

@@ -11,9 +11,9 @@ from torch import nn
 
 from wsvis.instances import InstanceTensors
 from wsvis.masks import encode_masks
-from wsvis.systems.batches import as_image, resize_frame, resized
-from wsvis.systems.config import DetectorConfig
-from wsvis.systems.mask_rcnn.backend import Detector, Selection
+from wsvis.systems.clips import as_image, resize_frame, resized
+from wsvis.systems.config import InferenceConfig
+from wsvis.systems.detector import Detector, Selection
 from wsvis.types import FrameInstances
 
 
@@ -22,10 +22,10 @@ def predict_frames(
     model: nn.Module,
     frames: Sequence[UInt8[np.ndarray, "_ _ 3"]],
     *,
-    short_side: int = 480,
-    score_threshold: float = DetectorConfig.score_threshold,
-    nms_threshold: float = DetectorConfig.nms_threshold,
-    detections: int = DetectorConfig.detections,
+    short_side: int = InferenceConfig.short_side,
+    score_threshold: float = InferenceConfig.score_threshold,
+    nms_threshold: float = InferenceConfig.nms_threshold,
+    detections: int = InferenceConfig.detections,
     batch_size: int = 4,
 ) -> list[FrameInstances]:
     """What the detector finds in each frame, best first, at the frame's own size.

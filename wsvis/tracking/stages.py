@@ -18,32 +18,27 @@ from wsvis.tracking.track import track_video
 from wsvis.types import Track, Video
 
 
-def tracks(config: Config, wholes: Mapping[str, Payload], *, detections: str) -> Process:
+def tracks(settings: Config, wholes: Mapping[str, Payload]) -> Process:
     """A stage: the tracks of a video from its detections and the flow between its listed frames.
 
     Liu et al. 2021, Sec. 4.4: Forest Path Cutting on frame predictions. It is silent on what an
     object is recognised by after a gap: its place and size here.
-
-    Args:
-        config: the whole run's settings.
-        wholes: nothing of it is used.
-        detections: stage whose instances are followed.
     """
-    settings = config.tracking
+    chosen = settings.tracking
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
         _, backward = decoded_flow(inputs["step_flow"])
         return tracks_to_payload(
             track_video(
-                payload_to_instances(inputs[detections]),
+                payload_to_instances(inputs["predictions"]),
                 [regrid_flow(field, video.height, video.width) for field in backward],
-                method=settings.method,
-                class_mode=settings.class_mode,
-                scoring=settings.scoring,
-                min_score=settings.min_score,
-                max_tracks=settings.max_tracks,
-                max_overlap=settings.max_overlap,
-                min_link_overlap=settings.min_link_overlap,
+                method=chosen.method,
+                class_mode=chosen.class_mode,
+                scoring=chosen.scoring,
+                min_score=chosen.min_score,
+                max_tracks=chosen.max_tracks,
+                max_overlap=chosen.max_overlap,
+                min_link_overlap=chosen.min_link_overlap,
             )
         )
 

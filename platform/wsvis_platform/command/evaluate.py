@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wsvis.errors import InputError
 from wsvis.evaluation.config import ConsistencyConfig
 from wsvis.flow.config import FlowConfig
-from wsvis.systems.config import DetectorConfig
+from wsvis.systems.config import InferenceConfig
 from wsvis_platform.console import Screen
 from wsvis_platform.report.evaluate_tables import finish, vis_rows
 
@@ -64,7 +64,7 @@ def evaluate_frames(
     results: str,
     json: str = "",
     per_class: bool = False,
-    score_threshold: float = DetectorConfig.score_threshold,
+    score_threshold: float = InferenceConfig.score_threshold,
 ) -> dict[str, Any]:
     """Instance segmentation of single frames: COCO's AP over all annotated frames.
 
@@ -176,7 +176,7 @@ def evaluate_tc(
     frames: str = "",
     provider: str = FlowConfig.provider,
     truth_score: float = ConsistencyConfig.truth_score,
-    score_threshold: float = DetectorConfig.score_threshold,
+    score_threshold: float = InferenceConfig.score_threshold,
     symmetric: bool = ConsistencyConfig.symmetric,
     json: str = "",
 ) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from wsvis.data.config import DataConfig
 from wsvis.errors import InputError
-from wsvis.systems.config import DetectorConfig
+from wsvis.systems.config import InferenceConfig
 from wsvis.tracking.config import TrackingConfig
 from wsvis_platform.console import Screen
 
@@ -28,8 +28,8 @@ def predict(
     short_side: int = -1,
     frame_step: int = DataConfig.frame_step,
     keep_readable: bool = DataConfig.keep_readable,
-    score: float = DetectorConfig.score_threshold,
-    detections: int = DetectorConfig.detections,
+    score: float = InferenceConfig.score_threshold,
+    detections: int = InferenceConfig.detections,
     flow: str = "dis-medium",
     flow_weights: str = "",
     method: Literal["forest", "online", "iou"] = TrackingConfig.method,

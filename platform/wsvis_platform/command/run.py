@@ -28,6 +28,10 @@ from wsvis_platform.options import ClipRunOptions
 from wsvis_platform.study.experiment import parse_experiment
 
 DEFAULT_PRESET = "clips"
+_LABELS = (
+    "--labels is a setting of experiments; here --learn-from auto, fcam or flowirn says what the "
+    "detector learns from"
+)
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -36,9 +40,13 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         InputError: an option or the data cannot be used; one line.
     """
+    if any(word.split("=")[0] == "--labels" for word in arguments):
+        raise InputError(_LABELS)
     options, config, preset = parse_experiment(
         "wsvis run", __doc__ or "", whole_sets(PRESETS), ClipRunOptions, arguments, DEFAULT_PRESET
     )
+    if config.labels != Config.labels:  # by a file of settings
+        raise InputError(_LABELS)
     config = replace(config, data=replace(config.data, path=_path(options, config)))
 
     # from here on it takes seconds to import what is needed: --help is over by now

@@ -26,7 +26,7 @@ from wsvis.errors import InputError
 from wsvis.flow.codec import decode_flow, encode_flow
 from wsvis.flow.field import regrid_flow
 from wsvis.flow.provider import FlowProvider, prepare_frames
-from wsvis.systems.mask_rcnn.checkpoint import detector_from_payload
+from wsvis.systems.checkpoint import detector_from_payload
 from wsvis.systems.predict import predict_frames
 from wsvis.types import FrameInstances, Video, VideoFile
 from wsvis.weights_input import read_payload

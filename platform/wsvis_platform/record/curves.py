@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from wsvis.pipeline import TRAINED
+from wsvis.pipeline import BY_NAME
+from wsvis.plan import TEACHER
 from wsvis_platform.results import Measurement
 from wsvis_platform.store.store import Store
 
@@ -16,19 +17,20 @@ MOST_POINTS = 200
 def training_curves(store: Store, measurement: Measurement) -> list[tuple[int, dict[str, float]]]:
     """(step, values) of every network trained for a setting, seed by seed.
 
-    A value is called ``<network>/<what>.seed<n>``, for instance ``detector/loss.seed0``.
+    A value is called ``<network>/<what>.seed<n>``, for instance ``system/loss.seed0``.
     """
     series: list[tuple[int, dict[str, float]]] = []
     for seed, keys in zip(measurement.seeds, measurement.keys, strict=True):
-        for stage in sorted(TRAINED & keys.keys()):
-            if store.manifest(stage, keys[stage]) is None:
+        for name in sorted(keys):
+            stage = name.removeprefix(TEACHER)
+            if not BY_NAME[stage].training or store.manifest(stage, keys[name]) is None:
                 continue
-            curve = store.read(stage, keys[stage]).data.get("curve", [])
+            curve = store.read(stage, keys[name]).data.get("curve", [])
             for row in thinned(curve, MOST_POINTS):
                 numbers = {
-                    f"{stage}/{name}.seed{seed}": value
-                    for name, value in row.items()
-                    if name not in ("step", "steps") and math.isfinite(value)
+                    f"{name}/{what}.seed{seed}": value
+                    for what, value in row.items()
+                    if what not in ("step", "steps") and math.isfinite(value)
                 }
                 series.append((int(row["step"]), numbers))
     return series

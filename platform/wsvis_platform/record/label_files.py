@@ -16,7 +16,7 @@ def write_labels(
     folder: Path, name: str, measurement: Measurement, dataset: Dataset, store: Store
 ) -> list[Path]:
     """Pseudo-labels of a setting's first seed as YouTube-VIS JSON."""
-    inputs = StoreInputs(store, measurement.keys[0])
+    inputs = StoreInputs.of_keys(store, measurement.keys[0])
 
     def labels(video: str) -> list[FrameInstances] | None:
         payload = inputs.video("pseudo_labels", video)

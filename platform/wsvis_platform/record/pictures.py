@@ -17,8 +17,7 @@ from wsvis.evaluation.frame_ap import as_instances, frame_truths
 from wsvis.flow.field import frame_flow
 from wsvis.flow.stages import decoded_flow
 from wsvis.payload import payload_to_instances
-from wsvis.pipeline import DETECTOR_LABELS
-from wsvis.stage_keys import needed
+from wsvis.plan import make_plan
 from wsvis.types import Dataset, Video
 from wsvis.viz.method_grid import method_grid
 from wsvis.viz.overlays import overlay_instances
@@ -26,8 +25,6 @@ from wsvis.viz.strips import cam_strip, matched_ids, stack_strips
 from wsvis_platform.store.store import Store
 from wsvis_platform.store.video_worker import StoreInputs
 
-LEARNT_FROM = {f"{prefix}predictions": labels for prefix, labels in DETECTOR_LABELS.items()}
-"""What a detector finds -> what it has learnt from; both are drawn."""
 SHOWN_SCORE = 0.3
 """Detections that score less would only clutter a picture."""
 
@@ -83,7 +80,7 @@ def frame_pictures(
         masks: the stage whose instances are shown.
         frames: from :func:`chosen_frames`.
     """
-    inputs = StoreInputs(store, keys)
+    inputs = StoreInputs.of_keys(store, keys)
     drawn = (
         _drawn(config, dataset, dataset.videos[index], frame, inputs, masks)
         for index, frame in frames
@@ -106,11 +103,11 @@ def _drawn(
         return None
     labelled = payload_to_instances(labelled)[frame]
     detections = None
-    if (labels := LEARNT_FROM.get(masks)) is not None:
+    if masks == "predictions":  # what the detector has learnt from is drawn too
         detections = kept(labelled, SHOWN_SCORE)
-        learnt = inputs.video(labels, video.id) if labels in inputs.keys else None
+        learnt = inputs.video(config.labels, video.id) if config.labels in inputs.inputs else None
         labelled = payload_to_instances(learnt)[frame] if learnt else none_found()
-    unused = unused_panels(config, masks)
+    unused = unused_panels(config, dataset, masks)
     picture, flow = _frame_and_flow(video, frame, inputs)
     cam = np.zeros((0, video.height, video.width), np.float32)
     amplified = cam
@@ -150,9 +147,9 @@ def _drawn(
     return FramePictures(f"{video.id}, frame {frame}", strip, overlay)
 
 
-def unused_panels(config: Config, masks: str) -> set[str]:
+def unused_panels(config: Config, dataset: Dataset, masks: str) -> set[str]:
     """Captions of the panels that are no input of a stage's masks under these settings."""
-    stages = {stage.name for stage in needed([masks])}
+    stages = {step.stage for step in make_plan(config, dataset, [masks]).steps}
     unused = set() if "cam" in stages else {"CAM"}
     amplifies = {"cam", "motion"} <= stages and config.fcam.amplification > 1
     if not amplifies:
@@ -161,7 +158,7 @@ def unused_panels(config: Config, masks: str) -> set[str]:
         amplifies,
         masks == "motion_masks",
         "irn" in stages and config.flow_boundary.weight > 0,
-        "flow" in stages and "delta_flow" in stages and config.maskconsist.enabled,
+        "pair_flow" in stages and config.maskconsist.enabled,
     )
     if not any(by_flow):
         unused.add("flow")
@@ -172,7 +169,9 @@ def _frame_and_flow(
     video: Video, frame: int, inputs: StoreInputs
 ) -> tuple[np.ndarray, np.ndarray | None]:
     picture = _frame(video, frame)
-    payload = inputs.video("flow", video.id) if "flow" in inputs.keys else None
+    # where nothing else uses flow, that between the frames of a detector's pairs is what there is
+    stage = next((name for name in ("flow", "pair_flow") if name in inputs.inputs), "")
+    payload = inputs.video(stage, video.id) if stage else None
     if payload is None:
         return picture, None
     forward, backward = decoded_flow(payload)
@@ -203,7 +202,7 @@ def comparison(
     grids = []
     for video in order[:videos]:
         payloads = {
-            name: StoreInputs(store, keys).video(stage, video.id)
+            name: StoreInputs.of_keys(store, keys).video(stage, video.id)
             for name, (stage, keys) in methods.items()
         }
         begin = max((video.length - frames) // 2, 0)

@@ -13,8 +13,8 @@ from typing import Any
 from wsvis.evaluation.report import json_ready
 from wsvis.files.atomic import new_file, write_bytes, write_text
 from wsvis.payload import to_bytes
-from wsvis.pipeline import DETECTORS
-from wsvis.stage_keys import needed
+from wsvis.pipeline import BY_NAME, SYSTEM
+from wsvis.plan import TEACHER
 from wsvis.types import Dataset
 from wsvis_platform.names import row_file_name
 from wsvis_platform.record.provenance import git_state
@@ -38,12 +38,14 @@ def best_row(rows: Sequence[Row], metric: str) -> Row:
 
 def methods(rows: Sequence[Row]) -> Sequence[Row]:
     """The rows that learn from no annotated mask, unless all do: an upper bound is never best."""
-    weak = [
-        row
-        for row in rows
-        if not any(stage.sees_truth and stage.per_video for stage in needed([row[1]]))
-    ]
+    weak = [row for row in rows if not any(map(_learns_from_truth, row[2].keys[0]))]
     return weak or rows
+
+
+def _learns_from_truth(step: str) -> bool:
+    """Whether a step sees annotated masks and does not measure."""
+    stage = BY_NAME[step.removeprefix(TEACHER)]
+    return stage.sees_truth and not stage.over_data
 
 
 def best_numbers(row: Row) -> dict[str, float]:
@@ -94,12 +96,11 @@ def write_figures(
 
 def write_detector(folder: Path, row: Row, store: Store) -> Path | None:
     """The detector that a row trained with its first seed, for ``wsvis predict --checkpoint``."""
-    name, target, scored, _ = row
-    # the last one: of self-training the second, which learnt from what the first one found
-    trained = [stage.name for stage in needed([target]) if stage.name in DETECTORS]
-    if not trained:
+    name, _, scored, _ = row
+    key = scored.keys[0].get(SYSTEM)
+    if key is None:
         return None
-    payload = store.read(trained[-1], scored.keys[0][trained[-1]])
+    payload = store.read(SYSTEM, key)
     file = folder / "detectors" / f"{row_file_name(name)}_seed{scored.seeds[0]}.safetensors"
     file.parent.mkdir(exist_ok=True)
     write_bytes(file, to_bytes(payload))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from wsvis.files.atomic import write_bytes
 from wsvis.label_health import LabelHealth, training_warnings
 from wsvis.one_machine import check_settings
 from wsvis.payload import to_bytes
-from wsvis.stage_keys import stage_keys
+from wsvis.pipeline import SYSTEM
 from wsvis.types import Dataset
 from wsvis_platform.cluster.checks import preflight
 from wsvis_platform.cluster.gpus import gpus_here, ray_for, with_gpus
@@ -35,14 +35,13 @@ from wsvis_platform.run.steps import (
     LABELS,
     MASKS,
     Step,
-    all_targets,
+    all_steps,
     annotated_part,
     chosen_labels,
     detector_steps,
     health_of,
     measured,
     numbers_line,
-    prefix_of,
     wanted,
     why_masks,
 )
@@ -67,9 +66,9 @@ class ClipRun:
     done: list[Step] = field(default_factory=list)
     keys: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, dict[str, float | None]] = field(default_factory=dict)
-    """Stage -> what was measured."""
+    """Step -> what was measured."""
     health: dict[str, LabelHealth] = field(default_factory=dict)
-    """Stage of labels -> what they look like."""
+    """Step that makes labels -> what they look like."""
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What was decided on the way: for the report too."""
@@ -87,19 +86,21 @@ class ClipRun:
     def do(self, step: Step) -> None:
         """One step: its stages into the store, and numbers where there is something to measure."""
         self.screen.line(f"step {step.name}: {step.title}")
-        self.prepare([self.config], self.dataset, step.targets, None)
-        self.keys |= stage_keys(self.config, self.dataset, step.targets)
+        settings = [step.settings(self.config)]
+        self.prepare(settings, self.dataset, step.targets, None)
+        self.keys |= step.plan(self.config, self.dataset).keys()
         if self._reopened(step.targets):
-            self.prepare([self.config], self.dataset, step.targets, None)
+            self.prepare(settings, self.dataset, step.targets, None)
         self.done.append(step)
         if step.name in ("masks", "labels"):
-            health = health_of(step, self.dataset, self.store, self.keys)
-            self.health[step.stage] = health
+            health = health_of(step, self.dataset, self.store, self.keys[step.stage])
+            self.health[step.name] = health
             self.screen.line(health.lines()[0])
             for text in health.warnings:
                 self.warn(text)
-        numbers = measured(step, self.config, self.annotated, self.store, self.keys)
-        self.numbers[step.stage] = numbers
+        key = self.keys[step.stage]
+        numbers = measured(step, self.config, self.annotated, self.store, key)
+        self.numbers[step.name] = numbers
         if numbers:
             self.screen.line(f"{step.title}, against annotated masks: {numbers_line(numbers)}")
 
@@ -135,7 +136,8 @@ def run_clips(config: Config, options: ClipRunOptions, preset: str, command: str
         dataset = load_dataset(config.data)
         if not options.address:
             options = with_gpus(options, gpus_here())
-        check_settings(config, dataset, all_targets(options.stop_after, options.labels))
+        for step in all_steps(options.stop_after, options.learn_from):
+            check_settings(step.settings(config), dataset, step.targets)
         refuse_second(out, "--out")
         open_folder(out, config, command)
         stack.enter_context(only_driver(out, "--out"))
@@ -158,7 +160,9 @@ def run_clips(config: Config, options: ClipRunOptions, preset: str, command: str
         )
         do_steps(run)
         _write(run, out, line, preset, command)
-        lost = record_run(config, options, preset, dataset, run.done, run.numbers, run.health, out)
+        lost = record_run(
+            run.config, options, preset, dataset, run.done, run.numbers, run.health, out
+        )
         if lost:
             screen.warn(lost)
         screen.line(f"took {time.monotonic() - started:.0f} s; open {shown_path(out)}/report.html")
@@ -166,7 +170,7 @@ def run_clips(config: Config, options: ClipRunOptions, preset: str, command: str
 
 def do_steps(run: ClipRun) -> None:
     """The steps up to ``--stop-after``, the detector on the labels that are fit to learn from."""
-    stop, choice = run.options.stop_after, run.options.labels
+    stop, choice = run.options.stop_after, run.options.learn_from
     classes = _say_classes(run)
     run.do(MASKS)
     training = run.store.read("classifier", run.keys["classifier"]).data.get("training", {})
@@ -183,9 +187,10 @@ def do_steps(run: ClipRun) -> None:
     if not from_masks:
         labels = FLOWIRN
         if choice == "auto":
-            labels, reason = chosen_labels(run.health[FCAM], run.health[FLOWIRN])
+            labels, reason = chosen_labels(run.health["masks"], run.health["labels"])
     if reason:
         run.note(f"the detector learns from the masks straight from f-CAM: {reason}")
+    run.config = replace(run.config, labels=labels)
     for step in detector_steps(labels):
         if wanted(step.name, stop):
             run.do(step)
@@ -215,8 +220,7 @@ def _write(run: ClipRun, out: Path, line: str, preset: str, command: str) -> Non
     """Films, masks and files of the last step, the detector, and the report."""
     last, options, dataset = run.done[-1], run.options, run.dataset
     if last.learnt_from:
-        name = f"{prefix_of(last.learnt_from)}detector"
-        payload = run.store.read(name, run.keys[name])
+        payload = run.store.read(SYSTEM, run.keys[SYSTEM])
         write_bytes(out / "detector.safetensors", to_bytes(payload))
     plan = OutputPlan(
         run.config,

@@ -130,7 +130,7 @@ def _fitted(frame: UInt8[np.ndarray, "_ _ 3"]) -> UInt8[np.ndarray, "_ _ 3"]:
 
 def _tracks(plan: OutputPlan, video: Video) -> list[Track]:
     """The stored tracks; those of masks and labels, which have none, are made here."""
-    inputs = StoreInputs(Store(plan.store), plan.keys)
+    inputs = StoreInputs.of_keys(Store(plan.store), plan.keys)
     payload = inputs.video(plan.step.stage, video.id)
     assert payload is not None  # videos without it are not asked for
     if plan.step.name == "tracks":

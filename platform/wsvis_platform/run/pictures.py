@@ -52,9 +52,9 @@ def steps_picture(
         store: where the results are.
         keys: stage -> key.
         steps: of the run.
-        unranked: stages whose scores tell nothing: they are not written.
+        unranked: steps whose scores tell nothing: they are not written.
     """
-    inputs = StoreInputs(store, dict(keys))
+    inputs = StoreInputs.of_keys(store, keys)
     picked = np.unique(np.linspace(0, video.length - 1, COLUMNS).round().astype(int)).tolist()
     rows: dict[str, list[FrameInstances]] = {}
     for step in steps:
@@ -72,7 +72,7 @@ def steps_picture(
     if video.instances is not None:
         whole = frame_truths(video)
         truth = [as_instances(whole[t]) for t in picked]
-    silent = {step.title for step in steps if step.stage in unranked}
+    silent = {step.title for step in steps if step.name in unranked}
     return method_grid(pictures, rows, truth, dataset.classes, min_score=0.0, unscored=silent)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wsvis.config import Config
 from wsvis.label_health import LabelHealth
-from wsvis.stage_keys import needed, settings_read
+from wsvis.plan import settings_read
 from wsvis.types import Dataset
 from wsvis_platform.options import ClipRunOptions
 from wsvis_platform.record.mlflow_data import data_inputs
@@ -38,8 +38,8 @@ def record_run(
         preset: the preset's name.
         dataset: the videos.
         steps: those that were done.
-        numbers: stage -> name -> value.
-        health: stage of labels -> what they look like.
+        numbers: step -> name -> value.
+        health: step that makes labels -> what they look like.
         out: the run's folder; its report and configuration become artifacts.
 
     Raises:
@@ -48,7 +48,9 @@ def record_run(
     tracker = Tracker.open(options.tracking_uri, out, EXPERIMENT)
     run = tracker.start_sweep(
         out.name,
-        params=settings_read(config, needed(target for step in steps for target in step.targets)),
+        params=settings_read(
+            config, (s for step in steps for s in step.plan(config, dataset).steps)
+        ),
         tags={
             "preset": preset,
             "data": dataset.name,
@@ -61,11 +63,11 @@ def record_run(
     metrics = {
         f"{step.name}/{name}": value
         for step in steps
-        for name, value in numbers.get(step.stage, {}).items()
+        for name, value in numbers.get(step.name, {}).items()
         if value is not None and math.isfinite(value)
     }
     for step in steps:
-        if (labels := health.get(step.stage)) is not None:
+        if (labels := health.get(step.name)) is not None:
             metrics[f"{step.name}/labels_per_frame"] = labels.labels_per_frame
             metrics[f"{step.name}/median_area"] = labels.median_area
             metrics[f"{step.name}/whole_frame_labels"] = labels.whole_frame
@@ -83,8 +85,8 @@ def _note(
 ) -> str:
     rows = []
     for step in steps:
-        label_health = health.get(step.stage)
+        label_health = health.get(step.name)
         labels = f"{label_health.labels_per_frame:.2f}" if label_health else ""
-        rows.append([step.title, labels, numbers_line(dict(numbers.get(step.stage, {})))])
+        rows.append([step.title, labels, numbers_line(dict(numbers.get(step.name, {})))])
     table = markdown_rows(["step", "labels per frame", "against annotated masks"], rows)
     return f"{table}\n\n[report.html]({artifact(run, 'report.html')}) has pictures of every video"

@@ -45,7 +45,7 @@ class ReportParts:
     keys: Mapping[str, str]
     steps: tuple[Step, ...]
     numbers: Mapping[str, Mapping[str, float | None]]
-    """Stage -> what was measured; empty where there are no annotated masks."""
+    """Step -> what was measured; empty where there are no annotated masks."""
     health: Mapping[str, LabelHealth]
     """Stage of labels -> what they look like."""
     warnings: tuple[str, ...]
@@ -90,10 +90,10 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "numb
 
 
 def _steps_table(parts: ReportParts) -> str:
-    shown = [n for n in COLUMNS if any(n in parts.numbers.get(s.stage, {}) for s in parts.steps)]
+    shown = [n for n in COLUMNS if any(n in parts.numbers.get(s.name, {}) for s in parts.steps)]
     rows = []
     for step in parts.steps:
-        numbers = parts.numbers.get(step.stage, {})
+        numbers = parts.numbers.get(step.name, {})
         rows.append([step.title, *(_cell(n, numbers.get(n), n in numbers) for n in shown)])
     text = table(["step", *(COLUMNS[n][0] for n in shown)], rows)
     if not shown:
@@ -114,7 +114,7 @@ def _health_table(parts: ReportParts) -> str:
     ]
     rows = []
     for step in parts.steps:
-        label_health = parts.health.get(step.stage)
+        label_health = parts.health.get(step.name)
         if label_health is not None:
             whole = label_health.whole_frame / label_health.labels if label_health.labels else 0.0
             rows.append(
@@ -180,9 +180,7 @@ def _strips(parts: ReportParts) -> str:
 def _videos(parts: ReportParts) -> str:
     by_id = {video.id: video for video in parts.dataset.videos}
     shown = parts.videos[:MOST_VIDEOS]
-    unranked = {
-        stage for stage, label_health in parts.health.items() if not label_health.scores_rank
-    }
+    unranked = {name for name, label_health in parts.health.items() if not label_health.scores_rank}
     cells = []
     for tracked in shown:
         picture = steps_picture(

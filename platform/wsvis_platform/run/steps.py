@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from wsvis.config import Config
-from wsvis.evaluation.stages import quality_of, track_quality_of
 from wsvis.label_health import LabelHealth, label_health
 from wsvis.payload import payload_to_instances
-from wsvis.pipeline import DETECTOR_LABELS
+from wsvis.pipeline import BY_NAME
+from wsvis.plan import Plan, Source, make_plan
+from wsvis.systems.config import LabelSource
 from wsvis.types import Dataset, FrameInstances, Video
 from wsvis_platform.store.store import Store
 from wsvis_platform.store.video_worker import StoreInputs
@@ -28,35 +29,49 @@ class Step:
     """What people read."""
     stage: str
     """Whose results these are."""
-    learnt_from: str = ""
-    """Stage of the labels behind a detector."""
+    learnt_from: LabelSource | None = None
+    """Labels behind a detector."""
 
     @property
     def targets(self) -> tuple[str, ...]:
         """Stages to bring into the store."""
         return (self.stage, "step_flow")
 
+    def settings(self, config: Config) -> Config:
+        """The run's settings, with the labels that the detector learns from."""
+        return replace(config, labels=self.learnt_from) if self.learnt_from else config
 
-def prefix_of(labels: str) -> str:
-    """What the names of the detector's stages begin with that learns from a stage."""
-    return next(prefix for prefix, stage in DETECTOR_LABELS.items() if stage == labels)
+    def plan(self, config: Config, dataset: Dataset) -> Plan:
+        """All that leads to its result."""
+        return make_plan(self.settings(config), dataset, self.targets)
+
+    @property
+    def quality(self) -> str:
+        """The stage that measures it against annotated masks."""
+        return QUALITY[self.stage]
 
 
-FCAM, FLOWIRN = "fcam_labels", "refined_labels"
+FCAM: LabelSource = "fcam_labels"
+FLOWIRN: LabelSource = "refined_labels"
 """Stages of labels: straight from class maps, and of flowIRN; both after a CRF where it is on."""
+QUALITY = {
+    FCAM: "fcam_label_quality",
+    FLOWIRN: "refined_label_quality",
+    "predictions": "prediction_quality",
+    "tracks": "track_quality",
+}
 MOST_GROWN = 1.5
 """Median area of flowIRN's labels over that of the masks from which the walk has run away."""
 MASKS = Step("masks", "masks from f-CAM", FCAM)
 LABELS = Step("labels", "labels of flowIRN", FLOWIRN)
 
 
-def detector_steps(labels: str) -> tuple[Step, Step]:
+def detector_steps(labels: LabelSource) -> tuple[Step, Step]:
     """The detector that learns from a stage of labels, and the tracks of what it finds."""
-    prefix = prefix_of(labels)
     source = "f-CAM masks" if labels == FCAM else "flowIRN labels"
     return (
-        Step("detector", f"detector, learnt from {source}", f"{prefix}predictions", labels),
-        Step("tracks", "tracks of the detector", f"{prefix}tracks", labels),
+        Step("detector", f"detector, learnt from {source}", "predictions", labels),
+        Step("tracks", "tracks of the detector", "tracks", labels),
     )
 
 
@@ -72,37 +87,40 @@ def annotated_part(dataset: Dataset) -> Dataset | None:
 
 
 def measured(
-    step: Step, config: Config, annotated: Dataset | None, store: Store, keys: dict[str, str]
+    step: Step, config: Config, annotated: Dataset | None, store: Store, key: str
 ) -> dict[str, float | None]:
     """How good a step's result is where there are annotated masks; empty where there are none."""
     if annotated is None:
         return {}
-    measure = (track_quality_of if step.name == "tracks" else quality_of)(step.stage)
-    return dict(measure(config, annotated, StoreInputs(store, keys), None).data)
+    stage = BY_NAME[step.quality]
+    (role,) = stage.roles(config)
+    inputs = StoreInputs(store, {role: Source(step.stage, key)})
+    assert stage.whole is not None
+    return dict(stage.whole(stage.view(config), annotated, inputs, None).data)
 
 
-def health_of(step: Step, dataset: Dataset, store: Store, keys: dict[str, str]) -> LabelHealth:
+def health_of(step: Step, dataset: Dataset, store: Store, key: str) -> LabelHealth:
     """What a step's labels look like, where no annotation tells how good they are."""
-    inputs = StoreInputs(store, keys)
+    inputs = StoreInputs(store, {"labels": Source(step.stage, key)})
 
     def labels() -> Iterator[tuple[Video, list[FrameInstances]]]:
         for video in dataset.videos:
-            payload = inputs.video(step.stage, video.id)
+            payload = inputs.video("labels", video.id)
             if payload is not None:
                 yield video, payload_to_instances(payload)
 
     return label_health(step.stage, labels())
 
 
-def all_targets(stop_after: Name, labels: Literal["auto", "fcam", "flowirn"]) -> Sequence[str]:
-    """Every stage that a run may come to need, for checks before any work."""
+def all_steps(stop_after: Name, labels: Literal["auto", "fcam", "flowirn"]) -> list[Step]:
+    """Every step that a run may come to do, for checks before any work."""
     steps = [MASKS]
     sources = {"auto": (FLOWIRN, FCAM), "fcam": (FCAM,), "flowirn": (FLOWIRN,)}[labels]
     if labels != "fcam":
         steps.append(LABELS)
     for source in sources:
         steps += detector_steps(source)
-    return [target for step in steps if wanted(step.name, stop_after) for target in step.targets]
+    return [step for step in steps if wanted(step.name, stop_after)]
 
 
 def why_masks(head: str) -> str:
@@ -118,11 +136,11 @@ def why_masks(head: str) -> str:
         return ""
     return (
         "class maps come from ImageNet's own head, and on every real set measured its masks fitted "
-        "better than flowIRN's labels; --labels flowirn trains it all the same"
+        "better than flowIRN's labels; --learn-from flowirn trains it all the same"
     )
 
 
-def chosen_labels(fcam: LabelHealth, flowirn: LabelHealth) -> tuple[str, str]:
+def chosen_labels(fcam: LabelHealth, flowirn: LabelHealth) -> tuple[LabelSource, str]:
     """Which labels a detector should learn from, and why not flowIRN's where they are unfit.
 
     Told without any annotation: flowIRN's walk has failed where it covers whole frames, or where

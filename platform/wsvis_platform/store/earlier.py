@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wsvis.files.atomic import write_text
-from wsvis.stage_keys import SCHEME
+from wsvis.plan import SCHEME
 from wsvis_platform.store.store import Store
 
 

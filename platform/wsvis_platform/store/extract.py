@@ -34,15 +34,12 @@ from ray.exceptions import RayActorError, WorkerCrashedError
 
 from wsvis.config import Config
 from wsvis.errors import InputError
-from wsvis.pipeline import DETECTOR_LABELS
+from wsvis.pipeline import BY_NAME
 from wsvis_platform.store.lone_video import set_aside_dead, try_alone
 from wsvis_platform.store.materialise import Runner
 from wsvis_platform.store.store import Store
 from wsvis_platform.store.video_worker import Row, Task, VideoWorkers
 
-_NETWORK_STAGES = frozenset({"cam", "pseudo_labels"}).union(
-    f"{prefix}predictions" for prefix in DETECTOR_LABELS
-)
 LOST = (RayActorError, WorkerCrashedError, RayOutOfMemory)
 LARGEST_BLOCK = 16
 """Videos that travel together. A worker waits some 0.15 s for its next block (with blocks of 4 that
@@ -100,9 +97,7 @@ def ray_data_runner(
     """
 
     def run(stage: str, tasks: Sequence[Task], store: Store, on_row: Callable[[Row], None]) -> None:
-        # the CRF of the labels has no network to load, but runs on a GPU where there is one
-        on_gpu = gpus_per_worker > 0 and stage == "ir_labels"
-        network = on_gpu or has_network(stage, tasks[0].config)
+        network = wants_actors(stage, tasks[0].step.config, gpus_per_worker > 0)
         gpus = gpus_per_worker if network else 0
         have = ray.cluster_resources()
         room = have.get("GPU", 0) / gpus if gpus else have.get("CPU", 1) / cpus_per_worker
@@ -141,7 +136,7 @@ def ray_data_runner(
         except LOST as error:
             raise workers_die(stage, error) from error
         if suspects:
-            alone = [task for task in tasks if (task.keys[stage], task.video.id) in suspects]
+            alone = [task for task in tasks if (task.step.key, task.video.id) in suspects]
             _alone(stage, alone, store, on_row, gpus)
 
     return run
@@ -180,11 +175,13 @@ def _alone(
             on_row(set_aside_dead(stage, task, store, why))
 
 
-def has_network(stage: str, config: Config) -> bool:
-    """Whether the stage loads a network: a pool of actors for it, with GPUs where asked for."""
-    if stage in ("flow", "delta_flow", "step_flow"):
-        return config.flow.provider.startswith("raft-")
-    return stage in _NETWORK_STAGES
+def wants_actors(stage: str, config: Config, with_gpus: bool) -> bool:
+    """Whether a stage runs in a pool of actors, with GPUs where asked for.
+
+    It does where it loads a network, and on GPUs also where it computes on one without.
+    """
+    definition = BY_NAME[stage]
+    return definition.network(config) or (with_gpus and definition.gpu)
 
 
 def block_sizes(videos: int, workers: int, largest: int = LARGEST_BLOCK) -> list[int]:

@@ -38,7 +38,7 @@ def try_alone(stage: str, task: Task, store: Store) -> Row:
         PassingFault: somebody stopped the process.
         RuntimeError: it ended with an error that is nobody's input.
     """
-    staging = store.staging(stage, task.keys[stage])
+    staging = store.staging(stage, task.step.key)
     while True:
         row, ending = _watched(stage, task, store)
         if row is not None:
@@ -55,7 +55,7 @@ def set_aside_dead(stage: str, task: Task, store: Store, ending: str) -> Row:
         f"{video}: the process that computed {stage} died {ending}, {MOST_DEATHS + 1} times, the "
         f"last time with this video alone; 'wsvis store retry --video {video}' clears this"
     )
-    store.quarantine(stage, task.keys[stage], video, reason, DIED)
+    store.quarantine(stage, task.step.key, video, reason, DIED)
     return Row(video, "quarantined", reason)
 
 

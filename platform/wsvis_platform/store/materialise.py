@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from wsvis.config import Config
 from wsvis.data.fingerprint import data_folder
+from wsvis.learning.share import Share
 from wsvis.passing_faults import PassingFault, is_passing, passing_fault
 from wsvis.payload import Payload
 from wsvis.pipeline import BY_NAME
-from wsvis.seeds import stage_seed
-from wsvis.settings import config_slice
-from wsvis.stage import Stage
-from wsvis.stage_keys import needed, stage_keys, trained_networks
+from wsvis.plan import Plan, Step, make_plan
 from wsvis.types import Dataset, Report
 from wsvis_platform.store.leases import lease
 from wsvis_platform.store.lone_video import try_alone
@@ -55,7 +52,7 @@ class Outcome:
 
     def line(self) -> str:
         """One line for the log."""
-        what = "1 result" if BY_NAME[self.stage].whole else f"{self.items} videos"
+        what = "1 result" if BY_NAME[self.stage].over_data else f"{self.items} videos"
         bad = f", {self.quarantined} quarantined" if self.quarantined else ""
         return f"{self.stage}: {self.status} {what}{bad} [{self.key[:8]}] {self.seconds:.1f} s"
 
@@ -64,8 +61,8 @@ Runner = Callable[[str, Sequence[Task], Store, Callable[[Row], None]], None]
 """Stage name, what to do, store, and whom to tell about each finished video."""
 
 
-Trainer = Callable[[Config, Dataset, Store, Mapping[str, str], Report | None], None]
-"""Computes a whole-data-set stage in its own way and leaves it staged in the store."""
+Trainer = Callable[[Step, Dataset, Store, Report | None], None]
+"""Trains the network of a step in its own way and leaves it staged in the store."""
 
 
 def run_here(
@@ -94,8 +91,8 @@ class Materialiser:
     progress: Progress | None = None
     report: Report | None = None
     on_outcome: Callable[[Outcome], None] | None = None
-    trainers: Mapping[str, Trainer] = field(default_factory=dict)
-    """Stage -> how to train it, where not in this process."""
+    trainer: Trainer | None = None
+    """How to train the networks that several workers can train; ``None``: in this process."""
 
     def ensure(
         self,
@@ -110,165 +107,145 @@ class Materialiser:
             config: the whole run's settings.
             dataset: the videos.
             targets: stages wanted.
-            trained_on: networks are taken that were trained on these videos, and are complete.
+            trained_on: networks are taken that were trained on these videos.
 
         Raises:
             InputError: not one video could be processed.
         """
-        targets = list(targets)
-        given = trained_networks(config, targets, trained_on)
-        keys = stage_keys(config, dataset, targets, given)
+        plan = make_plan(config, dataset, targets, trained_on)
+        return plan.keys(), self.carry_out(plan)
+
+    def carry_out(self, plan: Plan) -> list[Outcome]:
+        """Every step of a plan, complete in the store; what it took, without networks at hand."""
         outcomes: list[Outcome] = []
-        for stage in needed(targets, given):
-            outcomes.append(self._ensure_stage(stage, config, dataset, keys, trained_on))
+        for network in plan.networks.values():
+            last = network.steps[-1]
+            if self.store.manifest(last.stage, last.key) is None:
+                outcomes += self.carry_out(network)
+        for step in plan.steps:
+            outcomes.append(self.ensure_step(step, plan))
             if self.on_outcome:
                 self.on_outcome(outcomes[-1])
-        return keys, outcomes
+        return outcomes
 
-    def result(
-        self,
-        stage: str,
-        keys: Mapping[str, str],
-        config: Config,
-        dataset: Dataset,
-        trained_on: Dataset | None = None,
-    ) -> Payload:
-        """What an ensured whole-data-set stage gives; made again where its file is damaged."""
+    def result(self, name: str, plan: Plan) -> Payload:
+        """What a step over the whole data set gives; made again where its file is damaged."""
+        step = plan.step(name)
         try:
-            return self.store.read(stage, keys[stage])
+            return self.store.read(step.stage, step.key)
         except CorruptEntryError as error:
-            self._repair(error, config, dataset, keys, trained_on)
-            return self.store.read(stage, keys[stage])
+            self._repair(error, plan)
+            return self.store.read(step.stage, step.key)
 
-    def _ensure_stage(
-        self,
-        stage: Stage,
-        config: Config,
-        dataset: Dataset,
-        keys: Mapping[str, str],
-        trained_on: Dataset | None,
-    ) -> Outcome:
-        key, started, repairs = keys[stage.name], time.perf_counter(), 0
+    def ensure_step(self, step: Step, plan: Plan) -> Outcome:
+        """One step, complete in the store; its inputs are."""
+        started, repairs = time.perf_counter(), 0
         while True:
             try:
-                status = self._complete(stage, config, dataset, keys)
+                status = self._complete(step, plan.dataset(step))
                 break
             except CorruptEntryError as error:
                 repairs += 1
                 if repairs > 3:
                     raise
-                self._repair(error, config, dataset, keys, trained_on)
+                self._repair(error, plan)
             except Exception as error:
                 if isinstance(error, PassingFault) or not is_passing(error):
                     raise
-                raise passing_fault(stage.name, error) from error
-        manifest = self.store.manifest(stage.name, key)
+                raise passing_fault(step.stage, error) from error
+        manifest = self.store.manifest(step.stage, step.key)
         if manifest is None:
-            raise CorruptEntryError(stage.name, key, WHOLE, "the entry vanished")
+            raise CorruptEntryError(step.stage, step.key, WHOLE, "the entry vanished")
         seconds = time.perf_counter() - started
-        return Outcome(
-            stage.name, key, status, seconds, len(manifest.items), len(manifest.quarantined)
-        )
+        items, aside = len(manifest.items), len(manifest.quarantined)
+        return Outcome(step.stage, step.key, status, seconds, items, aside)
 
-    def _complete(
-        self, stage: Stage, config: Config, dataset: Dataset, keys: Mapping[str, str]
-    ) -> str:
-        key = keys[stage.name]
-        if self._is_complete(stage, dataset, keys):
+    def _complete(self, step: Step, dataset: Dataset) -> str:
+        if self._is_complete(step, dataset):
             return "reused"
-        with lease(self.store, key) as waited:
-            if self._is_complete(stage, dataset, keys):
+        with lease(self.store, step.key) as waited:
+            if self._is_complete(step, dataset):
                 return "waited" if waited else "reused"
             started = time.perf_counter()
-            self._reopen_outdated(stage, dataset, keys)
-            if stage.whole:
-                self._run_whole(stage, config, dataset, keys)
+            self._reopen_outdated(step, dataset)
+            if step.definition().over_data:
+                self._run_whole(step, dataset)
             else:
-                self._run_videos(stage, config, dataset, keys)
+                self._run_tasks(step.stage, self._todo(step, dataset), len(dataset.videos))
             seconds = time.perf_counter() - started
-            origin = _origin(stage, config, dataset, keys)
-            origin["omitted"] = omitted(stage, dataset, self.store, keys)
-            self.store.commit(stage.name, key, origin, seconds)
+            origin = step.origin(dataset)
+            origin["omitted"] = omitted(step, dataset, self.store)
+            self.store.commit(step.stage, step.key, origin, seconds)
         return "computed"
 
-    def _is_complete(self, stage: Stage, dataset: Dataset, keys: Mapping[str, str]) -> bool:
-        manifest = self.store.manifest(stage.name, keys[stage.name])
+    def _is_complete(self, step: Step, dataset: Dataset) -> bool:
+        manifest = self.store.manifest(step.stage, step.key)
         if manifest is None or not manifest.items:
             return False
-        return not outdated(stage, manifest, dataset, self.store, keys)
+        return not outdated(step, manifest, dataset, self.store)
 
-    def _reopen_outdated(self, stage: Stage, dataset: Dataset, keys: Mapping[str, str]) -> None:
+    def _reopen_outdated(self, step: Step, dataset: Dataset) -> None:
         """Move an entry that is no longer true out of the way, or back into work."""
-        name, key = stage.name, keys[stage.name]
-        manifest = self.store.manifest(name, key)
+        manifest = self.store.manifest(step.stage, step.key)
         if manifest is None:
             return
-        void = outdated(stage, manifest, dataset, self.store, keys)
+        void = outdated(step, manifest, dataset, self.store)
         if void.entirely or not manifest.items:
-            self.store.discard(name, key)
+            self.store.discard(step.stage, step.key)
         else:
-            self.store.reopen(name, key, again=void.again)
+            self.store.reopen(step.stage, step.key, again=void.again)
 
-    def _run_whole(
-        self, stage: Stage, config: Config, dataset: Dataset, keys: Mapping[str, str]
-    ) -> None:
-        assert stage.whole is not None
-        without = omitted(stage, dataset, self.store, keys)
-        if WHOLE in self.store.staged(stage.name, keys[stage.name], without):
+    def _run_whole(self, step: Step, dataset: Dataset) -> None:
+        stage, without = step.definition(), omitted(step, dataset, self.store)
+        if WHOLE in self.store.staged(step.stage, step.key, without):
             return  # by a run that was killed before it could complete the entry
-        usable = usable_videos(stage, dataset, self.store, keys)
-        if stage.name in self.trainers:
-            self.trainers[stage.name](config, usable, self.store, keys, self.report)
+        usable = usable_videos(step, dataset, self.store)
+        settings, inputs = stage.view(step.config), StoreInputs(self.store, step.inputs)
+        if stage.training is None:
+            assert stage.whole is not None
+            payload = stage.whole(settings, usable, inputs, self.report)
+        elif self.trainer and stage.training.steps:
+            self.trainer(step, usable, self.store, self.report)
             return
-        payload = stage.whole(config, usable, StoreInputs(self.store, keys), self.report)
-        self.store.stage_item(stage.name, keys[stage.name], WHOLE, payload)
+        else:
+            payload = stage.training.train(settings, usable, inputs, Share(report=self.report))
+        self.store.stage_item(step.stage, step.key, WHOLE, payload)
 
-    def _run_videos(
-        self, stage: Stage, config: Config, dataset: Dataset, keys: Mapping[str, str]
-    ) -> None:
-        tasks = self._todo(stage, config, dataset, keys)
-        self._run_tasks(stage, tasks, len(dataset.videos))
-
-    def stage_together(
-        self, name: str, runs: Sequence[tuple[Config, Dataset, Mapping[str, str]]]
-    ) -> None:
+    def stage_together(self, steps: Sequence[Step], plan: Plan) -> None:
         """Compute the videos of several entries of one stage as one job, without completing them.
 
-        Workers then start once for all of them; :meth:`ensure` finds every item there. The inputs
-        must be complete.
+        Workers then start once for all of them; :meth:`ensure_step` finds every item there. The
+        inputs must be complete.
 
         Args:
-            name: a per-video stage.
-            runs: configuration, data and keys of each entry.
+            steps: of one per-video stage.
+            plan: that has them.
         """
-        stage = BY_NAME[name]
-        by_key = {keys[name]: (config, dataset, keys) for config, dataset, keys in runs}
+        by_key = {step.key: step for step in steps}
         with contextlib.ExitStack() as held:
             tasks: list[Task] = []
             total = 0
             # always in one order: two drivers that ask for the same entries cannot block each other
             for key in sorted(by_key):
                 held.enter_context(lease(self.store, key))
-                config, dataset, keys = by_key[key]
-                if not self._is_complete(stage, dataset, keys):
-                    self._reopen_outdated(stage, dataset, keys)
+                step, dataset = by_key[key], plan.dataset(by_key[key])
+                if not self._is_complete(step, dataset):
+                    self._reopen_outdated(step, dataset)
                     total += len(dataset.videos)
-                    tasks += self._todo(stage, config, dataset, keys)
-            with contextlib.suppress(CorruptEntryError):  # ensure() repairs what it meets again
-                self._run_tasks(stage, tasks, total)
+                    tasks += self._todo(step, dataset)
+            with contextlib.suppress(
+                CorruptEntryError
+            ):  # ensure_step() repairs what it meets again
+                self._run_tasks(steps[0].stage, tasks, total)
 
-    def _todo(
-        self, stage: Stage, config: Config, dataset: Dataset, keys: Mapping[str, str]
-    ) -> list[Task]:
+    def _todo(self, step: Step, dataset: Dataset) -> list[Task]:
         """The videos still to do; those without input are set aside with the input's reason."""
-        name, key = stage.name, keys[stage.name]
-        have = self.store.staged(name, key, omitted(stage, dataset, self.store, keys))
-        usable = {
-            video.id: video for video in usable_videos(stage, dataset, self.store, keys).videos
-        }
+        name, key = step.stage, step.key
+        have = self.store.staged(name, key, omitted(step, dataset, self.store))
+        usable = {video.id: video for video in usable_videos(step, dataset, self.store).videos}
         for video in dataset.videos:
             if video.id not in usable:
-                reason = why_unusable(stage, video.id, self.store, keys)
+                reason = why_unusable(step, video.id, self.store)
                 self.store.quarantine(name, key, video.id, reason, NO_INPUT)
         staging, folder = self.store.staging(name, key), data_folder(dataset)
         for video_id, reason in staging.reasons().items():
@@ -278,12 +255,10 @@ class Materialiser:
             else:
                 staging.forget(video_id)
         return [
-            Task(config, keys, video, folder)
-            for video_id, video in usable.items()
-            if video_id not in have
+            Task(step, video, folder) for video_id, video in usable.items() if video_id not in have
         ]
 
-    def _run_tasks(self, stage: Stage, tasks: Sequence[Task], total: int) -> None:
+    def _run_tasks(self, stage: str, tasks: Sequence[Task], total: int) -> None:
         done = total - len(tasks)
         corrupt: list[Row] = []
 
@@ -295,48 +270,27 @@ class Materialiser:
             if row.corrupt:
                 corrupt.append(row)
             if self.progress:
-                self.progress(stage.name, done, total)
+                self.progress(stage, done, total)
 
         if tasks:
-            self.runner(stage.name, tasks, self.store, on_row)
+            self.runner(stage, tasks, self.store, on_row)
         if corrupt:
             assert corrupt[0].corrupt is not None
             name, key, item = corrupt[0].corrupt
             raise CorruptEntryError(name, key, item, corrupt[0].detail)
 
-    def _repair(
-        self,
-        error: CorruptEntryError,
-        config: Config,
-        dataset: Dataset,
-        keys: Mapping[str, str],
-        trained_on: Dataset | None,
-    ) -> None:
+    def _repair(self, error: CorruptEntryError, plan: Plan) -> None:
         with lease(self.store, error.key):
             if self.store.manifest(error.stage, error.key):
                 bad = self.store.corrupt_items(error.stage, error.key)
                 if bad:
                     self.store.reopen(error.stage, error.key, bad)
-        if keys.get(error.stage) != error.key:
-            raise error
-        given = trained_networks(config, [error.stage], trained_on)
-        if trained_on is not None and error.stage in given:
-            self.ensure(config, trained_on, [error.stage])  # never on the videos at hand
+        if error.key in plan.networks:  # never on the videos at hand
+            self.carry_out(plan.networks[error.key])
             return
-        for stage in needed([error.stage], given):
-            self._ensure_stage(stage, config, dataset, keys, trained_on)
-
-
-def _origin(
-    stage: Stage, config: Config, dataset: Dataset, keys: Mapping[str, str]
-) -> dict[str, Any]:
-    origin: dict[str, Any] = {
-        "settings": config_slice(config, stage.settings),
-        "inputs": {name: keys[name] for name in stage.inputs},
-        "data": dataset.fingerprint,
-        "data_name": dataset.name,
-        "stage_version": stage.version,
-    }
-    if stage.seeded:
-        origin["seed"] = stage_seed(config.seed, stage.name)
-    return origin
+        damaged = next((step for step in plan.steps if step.key == error.key), None)
+        if damaged is None:
+            raise error
+        part = plan.until(damaged)
+        for step in part.steps:
+            self.ensure_step(step, part)

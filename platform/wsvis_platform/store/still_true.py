@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wsvis.data.fingerprint import video_fingerprint
-from wsvis.stage import Stage
+from wsvis.plan import Step
 from wsvis.types import Dataset, Video
 from wsvis_platform.store.manifest import BAD_INPUT, DIED, NO_INPUT, Reason
 from wsvis_platform.store.store import Manifest, Store
@@ -26,28 +25,21 @@ class Outdated:
         return self.entirely or bool(self.again)
 
 
-def outdated(
-    stage: Stage,
-    manifest: Manifest,
-    dataset: Dataset,
-    store: Store,
-    keys: Mapping[str, str],
-) -> Outdated:
+def outdated(step: Step, manifest: Manifest, dataset: Dataset, store: Store) -> Outdated:
     """What of a complete entry is no longer true.
 
     Args:
-        stage: of the entry.
+        step: of the entry; its inputs are complete.
         manifest: of the entry.
         dataset: the videos.
         store: where the entry is.
-        keys: stage -> key, of the stage and of those before it, which are complete.
     """
     recorded = manifest.origin.get("omitted")
-    if recorded is not None and recorded != omitted(stage, dataset, store, keys):
+    if recorded is not None and recorded != omitted(step, dataset, store):
         return Outdated(entirely=True)
     if not manifest.quarantined:
         return Outdated()
-    usable = {video.id: video for video in usable_videos(stage, dataset, store, keys).videos}
+    usable = {video.id: video for video in usable_videos(step, dataset, store).videos}
     void = [v for v, reason in manifest.reasons().items() if not holds(reason, usable.get(v))]
     return Outdated(again=tuple(void))
 
@@ -67,17 +59,17 @@ def holds(reason: Reason, video: Video | None) -> bool:
     return reason.kind == DIED
 
 
-def omitted(stage: Stage, dataset: Dataset, store: Store, keys: Mapping[str, str]) -> list[str]:
-    """Videos that the results over the data set behind a stage were made without.
+def omitted(step: Step, dataset: Dataset, store: Store) -> list[str]:
+    """Videos that the results over the data set behind a step were made without.
 
-    The key of a stage says which videos there are, not which could be used. A network that was
+    The key of a step says which videos there are, not which could be used. A network that was
     trained without a video is another one once the video can be used.
     """
     names: set[str] = set()
-    for name in stage.inputs:
-        manifest = store.manifest(name, keys[name])
+    for source in step.inputs.values():
+        manifest = store.manifest(source.stage, source.key)
         names.update(manifest.origin.get("omitted", ()) if manifest else ())
-    if stage.whole is not None:
-        usable = {video.id for video in usable_videos(stage, dataset, store, keys).videos}
+    if step.definition().over_data:
+        usable = {video.id for video in usable_videos(step, dataset, store).videos}
         names.update(video.id for video in dataset.videos if video.id not in usable)
     return sorted(names)

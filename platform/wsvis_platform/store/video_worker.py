@@ -6,13 +6,12 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from wsvis.config import Config
 from wsvis.data.fingerprint import video_fingerprint
 from wsvis.errors import InputError
 from wsvis.passing_faults import folder_is_away, is_passing, passing_fault
 from wsvis.payload import Payload
 from wsvis.pipeline import BY_NAME
-from wsvis.stage import Stage
+from wsvis.plan import TEACHER, Source, Step
 from wsvis.types import Dataset, Video
 from wsvis_platform.store.manifest import BAD_INPUT
 from wsvis_platform.store.store import WHOLE, CorruptEntryError, Store
@@ -23,10 +22,9 @@ MOST_DEATHS = 2
 
 @dataclass(frozen=True)
 class Task:
-    """One video to compute under one configuration."""
+    """One video of a step."""
 
-    config: Config
-    keys: Mapping[str, str]
+    step: Step
     video: Video
     folder: str = ""
     """That holds the data set's files; with it gone, no file of it is to blame."""
@@ -47,19 +45,26 @@ class Row:
 
 
 class StoreInputs:
-    """Reads the stages before a stage from the store."""
+    """Reads the inputs of a step from the store, by role."""
 
-    def __init__(self, store: Store, keys: Mapping[str, str]) -> None:
-        self.store, self.keys = store, keys
+    def __init__(self, store: Store, inputs: Mapping[str, Source]) -> None:
+        self.store, self.inputs = store, inputs
 
-    def whole(self, stage: str) -> Payload:
+    @classmethod
+    def of_keys(cls, store: Store, keys: Mapping[str, str]) -> StoreInputs:
+        """The results of a whole run, by the names of its steps (:meth:`wsvis.plan.Plan.keys`)."""
+        return cls(store, {n: Source(n.removeprefix(TEACHER), key) for n, key in keys.items()})
+
+    def whole(self, role: str) -> Payload:
         """Result of a whole-data-set stage."""
-        return self.store.read(stage, self.keys[stage], WHOLE)
+        source = self.inputs[role]
+        return self.store.read(source.stage, source.key, WHOLE)
 
-    def video(self, stage: str, video_id: str) -> Payload | None:
+    def video(self, role: str, video_id: str) -> Payload | None:
         """Result of a per-video stage; ``None`` where that video is quarantined."""
+        source = self.inputs[role]
         try:
-            return self.store.read(stage, self.keys[stage], video_id)
+            return self.store.read(source.stage, source.key, video_id)
         except KeyError:
             return None
 
@@ -67,13 +72,14 @@ class StoreInputs:
 class VideoWorker:
     """Runs one per-video stage: set up once (a network is loaded), then video after video."""
 
-    def __init__(self, stage: str, config: Config, store: Store, keys: Mapping[str, str]) -> None:
-        self.stage = BY_NAME[stage]
-        self.store, self.key, self.inputs = store, keys[stage], StoreInputs(store, keys)
-        assert self.stage.per_video is not None
-        wholes = {n: self.inputs.whole(n) for n in self.stage.inputs if BY_NAME[n].whole}
-        self.video_inputs = [n for n in self.stage.inputs if BY_NAME[n].per_video]
-        self.process = self.stage.per_video(config, wholes)
+    def __init__(self, step: Step, store: Store) -> None:
+        stage = step.definition()
+        self.store, self.key, self.inputs = store, step.key, StoreInputs(store, step.inputs)
+        assert stage.per_video is not None
+        networks = [role for role, source in step.inputs.items() if over_data(source)]
+        self.video_inputs = [role for role in step.inputs if role not in networks]
+        wholes = {role: self.inputs.whole(role) for role in networks}
+        self.process = stage.per_video(stage.view(step.config), wholes)
 
     def compute(self, video: Video) -> Payload:
         """The stage's result for one video."""
@@ -101,7 +107,7 @@ class VideoWorkers:
             deaths_allowed: processes that may have died at it; after more it is ``suspect`` and not
                 touched here, so that no further process dies unwatched.
         """
-        key, video = task.keys[self.stage], task.video
+        key, video = task.step.key, task.video
         staging = self.store.staging(self.stage, key)
         if staging.has(video.id):
             return Row(video.id, "done")  # by a worker that was killed before it could tell
@@ -123,7 +129,7 @@ class VideoWorkers:
         video = task.video
         if key not in self.ready:
             try:
-                self.ready[key] = VideoWorker(self.stage, task.config, self.store, task.keys)
+                self.ready[key] = VideoWorker(task.step, self.store)
             except InputError as error:  # of a network, which is no video's
                 return Row(video.id, "stopped", str(error))
         try:
@@ -167,13 +173,18 @@ def _stopped(stage: str, video: Video, error: Exception) -> Row:
     return Row(video.id, "stopped", str(passing_fault(f"{stage} of {video.id}", error)))
 
 
-def usable_videos(stage: Stage, dataset: Dataset, store: Store, keys: Mapping[str, str]) -> Dataset:
-    """The videos as the stage sees them, without those that a per-video input has quarantined."""
-    dataset = stage.shown(dataset)
+def over_data(source: Source) -> bool:
+    """Whether an input is one result for the whole data set."""
+    return BY_NAME[source.stage].over_data
+
+
+def usable_videos(step: Step, dataset: Dataset, store: Store) -> Dataset:
+    """The videos as a step sees them, without those that a per-video input has quarantined."""
+    dataset = step.definition().shown(dataset)
     have: set[str] | None = None
-    for name in stage.inputs:
-        manifest = store.manifest(name, keys[name])
-        if BY_NAME[name].per_video and manifest:
+    for source in step.inputs.values():
+        manifest = store.manifest(source.stage, source.key)
+        if not over_data(source) and manifest:
             items = set(manifest.items)
             have = items if have is None else have & items
     if have is None:
@@ -181,10 +192,10 @@ def usable_videos(stage: Stage, dataset: Dataset, store: Store, keys: Mapping[st
     return replace(dataset, videos=tuple(v for v in dataset.videos if v.id in have))
 
 
-def why_unusable(stage: Stage, video: str, store: Store, keys: Mapping[str, str]) -> str:
+def why_unusable(step: Step, video: str, store: Store) -> str:
     """The reason why an earlier stage set the video aside."""
-    for name in stage.inputs:
-        manifest = store.manifest(name, keys[name])
+    for source in step.inputs.values():
+        manifest = store.manifest(source.stage, source.key)
         if manifest and video in manifest.quarantined:
             return manifest.quarantined[video]
     return "an earlier stage has no result for it"

@@ -16,7 +16,7 @@ from wsvis.config import Config
 from wsvis.errors import InputError
 from wsvis.evaluation.report import json_ready
 from wsvis.files.atomic import write_text
-from wsvis.pipeline import BY_NAME
+from wsvis.pipeline import shown_stage
 from wsvis.settings import with_overrides
 from wsvis.types import Dataset
 from wsvis.viz.movies import write_png
@@ -233,8 +233,8 @@ def _write_comparison(
     methods = {}
     for row, stages in zip(rows, targets, strict=True):
         measurement = row.measurement if held_out is None else row.held_out
-        if measurement is not None:  # a quality stage reads what it measures
-            methods[row.name] = (BY_NAME[stages[0]].inputs[0], measurement.keys[0])
+        if measurement is not None:
+            methods[row.name] = (shown_stage(stages[0]), measurement.keys[0])
     side = "held-out clips" if held_out else "training clips"
     about = f"seed {rows[0].measurement.seeds[0]}, {side}, "
     picture = comparison(held_out or dataset, store, methods, about=about)

@@ -10,12 +10,11 @@ from typing import Any
 import ray
 
 from wsvis.config import Config
-from wsvis.pipeline import TRAINED
+from wsvis.plan import make_plan
 from wsvis.settings import with_overrides
-from wsvis.stage_keys import needed, stage_keys, trained_networks
 from wsvis.types import Dataset
 from wsvis_platform.results import Measurement, merged
-from wsvis_platform.store.extract import has_network, limit_threads
+from wsvis_platform.store.extract import limit_threads
 from wsvis_platform.store.store import Store
 from wsvis_platform.study.measure import measure
 
@@ -109,12 +108,12 @@ def has_network_to_run(
     trained_on: Dataset | None = None,
 ) -> bool:
     """Whether what is missing in the store for the targets takes a network."""
-    given = trained_networks(config, targets, trained_on)
-    keys = stage_keys(config, dataset, targets, given)
+    steps = make_plan(config, dataset, targets, trained_on).steps
     return any(
-        stage.name in TRAINED or has_network(stage.name, config)
-        for stage in needed(targets, given)
-        if store.manifest(stage.name, keys[stage.name]) is None
+        stage.training is not None or stage.network(config)
+        for step in steps
+        for stage in (step.definition(),)
+        if store.manifest(step.stage, step.key) is None
     )
 
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from wsvis.config import Config
+from wsvis.plan import make_plan
 from wsvis.settings import with_overrides
 from wsvis.types import Dataset
 from wsvis_platform.results import Measurement
-from wsvis_platform.store.materialise import Materialiser, Outcome
+from wsvis_platform.store.materialise import Materialiser
 from wsvis_platform.store.store import Store
 
 _COUNTS = frozenset({"frames", "videos", "pairs"})
@@ -49,16 +50,15 @@ def measure(
     result = Measurement(dict(overrides), (), [])
     for seed in seeds:
         config = with_overrides(replace(base, seed=seed), overrides)
-        outcomes: list[Outcome]
-        materialiser = Materialiser(store)
-        seed_keys, outcomes = materialiser.ensure(config, dataset, targets, trained_on)
+        materialiser, plan = Materialiser(store), make_plan(config, dataset, targets, trained_on)
+        outcomes = materialiser.carry_out(plan)
         scores: dict[str, float] = {}
         for target in targets:
-            data = materialiser.result(target, seed_keys, config, dataset, trained_on).data
+            data = materialiser.result(target, plan).data
             scores.update({k: _number(v) for k, v in data.items() if k not in _COUNTS})
             coverage = min(coverage, data["videos"] / max(len(dataset.videos), 1))
         done.append(scores)
-        keys.append(seed_keys)
+        keys.append(plan.keys())
         for outcome in outcomes:
             (computed if outcome.status == "computed" else reused)[outcome.stage] = None
         result = Measurement(

@@ -12,10 +12,10 @@ from ray.exceptions import OutOfMemoryError, RayError, WorkerCrashedError
 
 from wsvis.config import Config
 from wsvis.errors import InputError
-from wsvis.stage_keys import needed, stage_keys, trained_networks
+from wsvis.plan import Plan, Step, make_plan, merged
 from wsvis.types import Dataset, Report
 from wsvis_platform.store.extract import limit_threads, ray_data_runner
-from wsvis_platform.store.materialise import Materialiser, Outcome, Progress, Trainer
+from wsvis_platform.store.materialise import Materialiser, Outcome, Progress
 from wsvis_platform.store.store import Store
 
 _RETRIES = 3
@@ -37,17 +37,8 @@ class _Board:
 
 
 @ray.remote
-def _ensure_whole(
-    config: Config,
-    dataset: Dataset,
-    root: str,
-    stage: str,
-    trained_on: Dataset | None,
-    name: str,
-    board: Any,
-    threads: int,
-) -> list[Outcome]:
-    """Bring one whole-data-set stage into the store, in a worker."""
+def _ensure_network(plan: Plan, root: str, name: str, board: Any, threads: int) -> Outcome:
+    """Bring the last step of a plan into the store, in a worker."""
     import torch  # before the limit is set: training uses it in any case
 
     torch.set_num_threads(threads)
@@ -60,7 +51,7 @@ def _ensure_whole(
             last = time.monotonic()
             board.write.remote(name, {key: float(value) for key, value in numbers.items()})
 
-    return Materialiser(Store(root), report=report).ensure(config, dataset, [stage], trained_on)[1]
+    return Materialiser(Store(root), report=report).carry_out(plan)[-1]
 
 
 def prepare(
@@ -90,8 +81,8 @@ def prepare(
         targets: stages to bring into the store.
         workers: actors for per-video stages; 0 = one per CPU.
         gpus_per_worker: GPUs a network stage holds.
-        train_workers: Ray Train workers that share each training of flowIRN or of a detector, one
-            training after the other; 0 = one process per training, side by side.
+        train_workers: Ray Train workers that share each training that can be shared, one after the
+            other; 0 = one process per training, side by side.
         training_cpus: cores that each of them takes. One by default, so that many trainings side by
             side, or one alone, give the same to the last digit.
         trained_on: take networks trained on these videos.
@@ -103,68 +94,59 @@ def prepare(
         InputError: a training does not split evenly over ``train_workers``; no video can be used.
     """
     runner = ray_data_runner(workers=workers, gpus_per_worker=gpus_per_worker)
-    materialiser = Materialiser(store, runner, progress)
-    givens = [trained_networks(each, targets, trained_on) for each in configs]
-    trainers: Mapping[str, Trainer] = {}
+    plan = merged([make_plan(each, dataset, targets, trained_on) for each in configs])
+    trainer = None
     if train_workers:
-        from wsvis_platform.training.driver import check_split, ray_train_trainers
+        from wsvis_platform.training.driver import check_split, ray_trainer
 
-        trainers = ray_train_trainers(workers=train_workers, gpus_per_worker=gpus_per_worker)
-        for each, given in zip(configs, givens, strict=True):
-            setting_keys = stage_keys(each, dataset, targets, given)
-            missing = {name: key for name, key in setting_keys.items() if name not in given}
-            check_split(each, dataset, store, missing, train_workers)
-    for stage in needed(targets, givens[0]):
-        # settings that do not reach this stage share its key: it is computed once
-        runs: dict[str, tuple[Config, dict[str, str]]] = {}
-        for each, given in zip(configs, givens, strict=True):
-            keys = stage_keys(each, dataset, [stage.name], given)
-            runs.setdefault(keys[stage.name], (each, keys))
-        if stage.whole is None:
-            together = [(each, dataset, keys) for each, keys in runs.values()]
-            materialiser.stage_together(stage.name, together)
-            for each, _ in runs.values():
-                outcomes = materialiser.ensure(each, dataset, [stage.name], trained_on)[1]
+        trainer = ray_trainer(workers=train_workers, gpus_per_worker=gpus_per_worker)
+        check_split(plan, store, train_workers)
+    materialiser = Materialiser(store, runner, progress)
+    for network in plan.networks.values():
+        last = network.steps[-1]
+        if store.manifest(last.stage, last.key) is None:
+            Materialiser(store, runner, progress, trainer=trainer).carry_out(network)
+    for steps in plan.levels():
+        stage = steps[0].definition()
+        if not stage.over_data:
+            materialiser.stage_together(steps, plan)
+            for step in steps:
+                outcome = materialiser.ensure_step(step, plan)
                 if on_outcome:
-                    on_outcome(outcomes[-1])
+                    on_outcome(outcome)
             continue
-        if stage.name in trainers:
-            for key, (each, _) in runs.items():
-                name = f"{stage.name} {key[:6]} seed {each.seed}"
-                report = _named(name, training) if training else None
-                one = Materialiser(store, report=report, trainers=trainers)
-                outcomes = one.ensure(each, dataset, [stage.name], trained_on)[1]
+        if trainer and stage.training and stage.training.steps:
+            for step in steps:
+                report = _named(_title(step), training) if training else None
+                one = Materialiser(store, report=report, trainer=trainer)
+                outcome = one.ensure_step(step, plan)
                 if on_outcome:
-                    on_outcome(outcomes[-1])
+                    on_outcome(outcome)
             continue
         # Ray may end any process for want of memory; with this one only numbers on the way are lost
         board: Any = _Board.options(max_restarts=-1).remote()
         waiting = [
-            _ensure_whole.options(
+            _ensure_network.options(
                 num_cpus=training_cpus, num_gpus=gpus_per_worker, max_retries=_RETRIES
-            ).remote(
-                each,
-                dataset,
-                str(store.root),
-                stage.name,
-                trained_on,
-                f"{stage.name} {key[:6]} seed {each.seed}",
-                board,
-                training_cpus,
-            )
-            for key, (each, _) in runs.items()
+            ).remote(plan.until(step), str(store.root), _title(step), board, training_cpus)
+            for step in steps
         ]
         while waiting:
             done, waiting = ray.wait(waiting, timeout=0.5)
             if training:
                 with contextlib.suppress(RayError):
                     training(ray.get(board.read.remote()))
-            for outcomes in _results(stage.name, done):
+            for outcome in _results(stage.name, done):
                 if on_outcome:
-                    on_outcome(outcomes[-1])
+                    on_outcome(outcome)
 
 
-def _results(stage: str, done: Sequence[Any]) -> list[list[Outcome]]:
+def _title(step: Step) -> str:
+    """What the bar of a training is called."""
+    return f"{step.name} {step.key[:6]} seed {step.config.seed}"
+
+
+def _results(stage: str, done: Sequence[Any]) -> list[Outcome]:
     try:
         return ray.get(list(done))
     except (WorkerCrashedError, OutOfMemoryError) as error:

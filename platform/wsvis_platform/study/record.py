@@ -16,9 +16,9 @@ import numpy as np
 
 from wsvis.config import Config
 from wsvis.evaluation.metrics import shown_with
-from wsvis.pipeline import BY_NAME
+from wsvis.pipeline import shown_stage
+from wsvis.plan import make_plan, settings_read
 from wsvis.settings import config_slice, flatten, with_overrides
-from wsvis.stage_keys import needed, settings_read
 from wsvis.types import Dataset
 from wsvis.viz.movies import write_png
 from wsvis_platform.disk_full import room_to_end
@@ -97,7 +97,7 @@ class SweepRecord:
             parent = tracker.start_sweep(
                 title,
                 params={
-                    **settings_read(config, needed(targets)),
+                    **settings_read(config, make_plan(config, dataset, targets).steps),
                     **{f"sweep.{k}": v for k, v in given.items() if k not in machine},
                     "data_fingerprint": dataset.fingerprint,
                     "held_out_fingerprint": held_out.fingerprint if held_out else "",
@@ -137,7 +137,8 @@ class SweepRecord:
         scored = trial.measurement
         name = trial_name(trial.label, trial.overrides, pruned=trial.pruned)
         if scored is None:
-            ran = settings_read(self.config, needed([self.target]))
+            plan = make_plan(self.config, self.dataset, [self.target])
+            ran = settings_read(self.config, plan.steps)
             self.tracker.log_trial(
                 self.parent,
                 name,
@@ -244,7 +245,7 @@ class SweepRecord:
             name,
             identity,
             params={
-                **settings_read(config, (BY_NAME[name] for name in scored.keys[0])),
+                **settings_read(config, make_plan(config, self.dataset, [target]).steps),
                 **config_slice(config, tuple(scored.overrides)),
             },
             settings=flatten(config),
@@ -280,7 +281,7 @@ class SweepRecord:
         return f"{self.folder.name}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def _pictures(self, target: str, config: Config, scored: Measurement) -> list[FramePictures]:
-        masks = BY_NAME[target].inputs[0]  # a quality stage reads what it measures
+        masks = shown_stage(target)
         return frame_pictures(config, self.dataset, self.store, scored.keys[0], masks, self.frames)
 
     def _strip(

@@ -11,7 +11,7 @@ from wsvis.data.load import load_dataset, read_dataset, resolved
 from wsvis.data.select import keep_used_classes
 from wsvis.data.splits import save_split, split_dataset
 from wsvis.errors import InputError
-from wsvis.stage_keys import stage_keys
+from wsvis.plan import stage_keys
 from wsvis.types import Dataset
 from wsvis_platform.console import Screen
 from wsvis_platform.options import RunOptions, SweepOptions
@@ -41,10 +41,7 @@ def classifier_line(
     parts = []
     for seed in options.seeds:
         seeded = replace(config, seed=seed)
-        given = stage_keys(seeded, trained_on, ["classifier"])
-        keys = stage_keys(
-            seeded, held_out, ["classifier_quality"], {"classifier": given["classifier"]}
-        )
+        keys = stage_keys(seeded, held_out, ["classifier_quality"], trained_on)
         parts.append(store.read("classifier_quality", keys["classifier_quality"]).data["mAP"])
     shown = ", ".join(f"{100 * value:.1f}" for value in parts)
     return f"classifier mAP on held-out clips, seed by seed: {shown}"

@@ -11,8 +11,8 @@ from typing import Any
 from wsvis.config import Config
 from wsvis.errors import InputError
 from wsvis.files.atomic import write_text
+from wsvis.plan import make_plan
 from wsvis.settings import flatten, with_overrides
-from wsvis.stage_keys import needed, trained_networks
 from wsvis.types import Dataset
 from wsvis_platform.cluster.gpus import with_gpus
 from wsvis_platform.config_files import write_config
@@ -112,7 +112,7 @@ def sweep_and_report(
         others: list[Measurement | None] = [None] * len(rows)
         if held_out is not None:
             prepared_held_out = _prepared_held_out(
-                config, [where for _, where, _ in rows], prepare, dataset
+                config, held_out, [where for _, where, _ in rows], prepare, dataset
             )
             prepare_on(
                 _seeded(config, options),
@@ -178,10 +178,15 @@ def _require_success(trials: Sequence[Trial], metric: str, folder: Path) -> None
 
 
 def _prepared_held_out(
-    config: Config, targets: Sequence[str], prepare: Sequence[str], trained_on: Dataset
+    config: Config,
+    held_out: Dataset,
+    targets: Sequence[str],
+    prepare: Sequence[str],
+    trained_on: Dataset,
 ) -> list[str]:
     """What there is to prepare for measuring on other videos: they need no training's labels."""
-    names = {s.name for s in needed(targets, trained_networks(config, targets, trained_on))}
+    steps = make_plan(config, held_out, targets, trained_on).steps
+    names = {step.stage for step in steps}
     return [name for name in prepare if name in names]
 
 

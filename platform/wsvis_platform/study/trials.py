@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,7 @@ from ray import tune
 from wsvis.config import Config
 from wsvis.errors import one_line
 from wsvis.passing_faults import is_passing
-from wsvis.pipeline import TRAINED
-from wsvis.stage_keys import needed
+from wsvis.plan import affected, make_plan
 from wsvis.types import Dataset
 from wsvis_platform.options import SweepOptions
 from wsvis_platform.results import Trial, merged
@@ -109,8 +108,7 @@ def run_trials(
         metric=options.metric,
     )
     resources = {"cpu": 1.0}
-    trained = {stage.name for stage in needed([options.target])} & TRAINED - {"classifier"}
-    if options.gpus_per_worker and trained:
+    if options.gpus_per_worker and _trains(base, dataset, options.target, space):
         resources["gpu"] = options.gpus_per_worker
     tuner = tune.Tuner(
         tune.with_resources(trainable, resources),
@@ -133,6 +131,13 @@ def run_trials(
     if jobs.trouble:
         raise jobs.trouble
     return [_trial(setting) for setting in order.settings]
+
+
+def _trains(base: Config, dataset: Dataset, target: str, space: Iterable[str]) -> bool:
+    """Whether a setting of the sweep changes a network that has to be trained."""
+    plan = make_plan(base, dataset, [target])
+    changing = affected(plan, space)
+    return any(step.definition().training for step in plan.steps if step.key in changing)
 
 
 def _trial(setting: Setting) -> Trial:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,27 +20,17 @@ import ray
 import ray.train
 from ray.train.torch import TorchTrainer
 
-from wsvis.config import Config
-from wsvis.pipeline import BY_NAME, DETECTOR_LABELS
-from wsvis.systems.stages import training_pairs
+from wsvis.plan import Plan, Step
 from wsvis.types import Dataset, Report
 from wsvis_platform.cluster.ray_process import environment
 from wsvis_platform.store.materialise import Trainer
 from wsvis_platform.store.store import Store
-from wsvis_platform.training.detector import detector_training
-from wsvis_platform.training.irn import IRN
-from wsvis_platform.training.job import Job, Source, Training, trouble_error
+from wsvis_platform.training.job import Job, trouble_error
 from wsvis_platform.training.rendezvous import NodeTorchConfig
 from wsvis_platform.training.worker import Board, Start, train_worker
 
-TRAININGS: Mapping[str, Training] = {
-    "irn": IRN,
-    **{
-        f"{prefix}detector": detector_training(partial(training_pairs, labels=labels))
-        for prefix, labels in DETECTOR_LABELS.items()
-    },
-}
-"""Stage -> how several workers train it."""
+READERS = 1
+"""Actors that make batches for each worker, where the stage lets others make them."""
 
 
 class _StopOnTrouble(ray.train.UserCallback):
@@ -56,11 +46,9 @@ class _StopOnTrouble(ray.train.UserCallback):
 
 
 def train_distributed(
-    stage: str,
-    config: Config,
+    step: Step,
     dataset: Dataset,
     store: Store,
-    keys: Mapping[str, str],
     report: Report | None = None,
     *,
     workers: int,
@@ -70,16 +58,14 @@ def train_distributed(
     max_failures: int = 3,
     started: Callable[[Start], None] | None = None,
 ) -> None:
-    """Train a stage's network over several workers and stage what one process would give.
+    """Train a step's network over several workers and stage what one process would give.
 
-    Ray must be running; the stages before it must be complete in the store.
+    Ray must be running; the inputs must be complete in the store.
 
     Args:
-        stage: one of ``TRAININGS``.
-        config: the whole run's settings.
+        step: of a stage that several workers can train.
         dataset: the training videos.
         store: on a file system that all machines share.
-        keys: stage -> key, of the stages before and of this one.
         report: called with worker 0's numbers, in this process.
         workers: processes that train together.
         gpus_per_worker: GPUs each holds; 0 trains on CPUs. Below 1 several share one.
@@ -92,21 +78,18 @@ def train_distributed(
         InputError: settings or data with which no training is possible; one line.
         CorruptEntryError: a stored input differs from what was written.
     """
-    training = TRAININGS[stage]
-    blind = BY_NAME[stage].shown(dataset)
-    training.check(config, blind, workers)
-    every = checkpoint_every or steps_between_states(training.steps(config, blind, workers))
+    stage = step.definition()
+    training, settings = stage.training, stage.view(step.config)
+    assert training is not None
+    assert training.steps is not None
+    blind = stage.shown(dataset)
+    if training.check:
+        training.check(settings, blind, workers)
+    every = checkpoint_every or steps_between_states(training.steps(settings, blind, workers))
     room = cpus or ray.cluster_resources().get("CPU", 1.0)
-    processes = workers * (1 + training.readers)
-    share = min(1.0, int(1000 * room / processes) / 1000)  # Ray counts thousandths
-    job = Job(
-        stage=stage,
-        train=training.train,
-        source=Source(config, blind, str(store.root), dict(keys)),
-        checkpoint_every=every,
-        readers=training.readers,
-        cpus=share,
-    )
+    readers = READERS if training.batches else 0
+    share = min(1.0, int(1000 * room / (workers * (1 + readers))) / 1000)  # Ray counts thousandths
+    job = Job(step, blind, str(store.root), every, readers, share)
     folder = store.root / "training"
     # one that dies comes back empty: only numbers on the way are lost
     board: Any = Board.options(max_restarts=-1, max_task_retries=-1).remote()
@@ -120,7 +103,7 @@ def train_distributed(
                 cpus=share,
                 gpus=gpus_per_worker,
                 folder=folder,
-                name=keys[stage],
+                name=step.key,
                 max_failures=max_failures,
             )
         except BaseException as error:
@@ -146,11 +129,11 @@ def train_distributed(
     finally:
         ray.kill(board)  # workers that outlive an interrupted driver stop at their next report
     if trouble:
-        shutil.rmtree(folder / keys[stage], ignore_errors=True)
+        shutil.rmtree(folder / step.key, ignore_errors=True)
         raise trouble_error(trouble)
     if failed:
         raise failed[0]
-    shutil.rmtree(folder / keys[stage], ignore_errors=True)
+    shutil.rmtree(folder / step.key, ignore_errors=True)
 
 
 def steps_between_states(steps: int) -> int:
@@ -158,35 +141,31 @@ def steps_between_states(steps: int) -> int:
     return max(50, steps // 100)
 
 
-def ray_train_trainers(
-    *, workers: int, gpus_per_worker: float = 0.0, cpus: float = 0.0
-) -> dict[str, Trainer]:
-    """Stage -> how to train it over several workers, for a ``Materialiser``.
+def ray_trainer(*, workers: int, gpus_per_worker: float = 0.0, cpus: float = 0.0) -> Trainer:
+    """How to train over several workers, for a ``Materialiser``.
 
     Who holds CPUs itself (a trial) gives the rest as ``cpus``; else the workers wait for its own.
     """
-    options = {"workers": workers, "gpus_per_worker": gpus_per_worker, "cpus": cpus}
-    return {stage: partial(train_distributed, stage, **options) for stage in TRAININGS}
+    return partial(train_distributed, workers=workers, gpus_per_worker=gpus_per_worker, cpus=cpus)
 
 
-def check_split(
-    config: Config, dataset: Dataset, store: Store, keys: Mapping[str, str], workers: int
-) -> None:
+def check_split(plan: Plan, store: Store, workers: int) -> None:
     """Refuse what does not split evenly over the workers, before hours of other work.
 
     Args:
-        config: the whole run's settings.
-        dataset: the training videos, perhaps more than will be usable.
+        plan: its trainings may have more videos than will be usable.
         store: trainings whose result it holds are not asked.
-        keys: stage -> key, of all that will be needed.
         workers: processes that train together.
 
     Raises:
         InputError: one line.
     """
-    for stage, training in TRAININGS.items():
-        if stage in keys and store.manifest(stage, keys[stage]) is None:
-            training.check(config, dataset, workers)
+    for part in (plan, *plan.networks.values()):
+        for step in part.steps:
+            stage = step.definition()
+            check = stage.training.check if stage.training else None
+            if check and store.manifest(step.stage, step.key) is None:
+                check(stage.view(step.config), part.dataset(step), workers)
 
 
 def _fit(

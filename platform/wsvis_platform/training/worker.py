@@ -17,11 +17,13 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from wsvis.errors import InputError
+from wsvis.learning.share import Share
 from wsvis.learning.workers import Group
 from wsvis.payload import Payload, from_bytes, to_bytes
 from wsvis_platform.store.extract import limit_threads
 from wsvis_platform.store.store import WHOLE, CorruptEntryError, Store
-from wsvis_platform.training.job import Job, Share, trouble_text
+from wsvis_platform.training.job import Job, trouble_text
+from wsvis_platform.training.stream import BatchStream
 
 _STATE = "state.safetensors"
 
@@ -101,8 +103,9 @@ def _train_share(job: Job, board: Any) -> None:
     def checkpoint(payload: Payload) -> None:
         _hand_over(payload if worker == 0 else None, latest)
 
+    stage = job.step.definition()
+    assert stage.training is not None
     share = Share(
-        source=job.source,
         group=Group(
             worker,
             workers,
@@ -113,13 +116,11 @@ def _train_share(job: Job, board: Any) -> None:
         checkpoint=checkpoint,
         checkpoint_every=job.checkpoint_every,
         resume=state,
-        readers=job.readers,
-        cpus_per_reader=job.cpus,
+        stream=BatchStream(job, worker, workers) if job.readers else None,
     )
-    payload = job.train(share)
+    payload = stage.training.train(stage.view(job.step.config), job.dataset, job.inputs(), share)
     if worker == 0:
-        source = job.source
-        Store(source.root).stage_item(job.stage, source.keys[job.stage], WHOLE, payload)
+        Store(job.root).stage_item(job.step.stage, job.step.key, WHOLE, payload)
 
 
 def _sum_over_workers(values: Tensor) -> Tensor:

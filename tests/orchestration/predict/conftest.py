@@ -5,8 +5,8 @@ import pytest
 from orchestration.predict.predict_runs import CLASSES, FRAMES
 from reference.clips_on_disk import write_video
 from wsvis.payload import to_bytes
+from wsvis.systems.checkpoint import detector_to_payload
 from wsvis.systems.mask_rcnn.build import build_detector
-from wsvis.systems.mask_rcnn.checkpoint import detector_to_payload
 from wsvis_platform.cluster.start import start_ray
 from wsvis_platform.predict import run as predict_run
 from wsvis_platform.predict.worker import VideoPredictor, draw_film

@@ -27,16 +27,18 @@ def test_curves_of_every_network_and_seed_are_named_apart(tmp_path):
     keys = []
     for seed in (0, 2):
         these = {"flow": "f"}
-        for stage in ("irn", "detector"):
+        for stage in ("irn", "system"):
             these[stage] = f"{stage}{seed}"
             curve = [{"step": 20, "steps": 40, "loss": seed + 1.0, "mask": math.nan}]
             store.stage_item(stage, these[stage], WHOLE, Payload(data={"curve": curve}))
             store.commit(stage, these[stage], {}, 1.0)
-        keys.append(these)
+        keys.append({**these, "teacher:system": these["system"]})
     found = Measurement({}, (0, 2), [{}, {}], keys)
     assert training_curves(store, found) == [
-        (20, {"detector/loss.seed0": pytest.approx(1)}),
         (20, {"irn/loss.seed0": pytest.approx(1)}),
-        (20, {"detector/loss.seed2": pytest.approx(3)}),
+        (20, {"system/loss.seed0": pytest.approx(1)}),
+        (20, {"teacher:system/loss.seed0": pytest.approx(1)}),
         (20, {"irn/loss.seed2": pytest.approx(3)}),
+        (20, {"system/loss.seed2": pytest.approx(3)}),
+        (20, {"teacher:system/loss.seed2": pytest.approx(3)}),
     ]

@@ -5,8 +5,10 @@ import pytest
 
 from wsvis.config import Config
 from wsvis.settings import with_overrides
+from wsvis.types import Dataset
 from wsvis_platform.record.pictures import FramePictures, stacked, unused_panels
 
+DATA = Dataset("d", ("a",), (), "f" * 64)
 PLAIN = {"fcam.amplification": 1.0}
 IRN = {**PLAIN, "flow_boundary.weight": 0.0}
 
@@ -23,11 +25,15 @@ IRN = {**PLAIN, "flow_boundary.weight": 0.0}
         ("pseudo_labels", IRN, {"f-CAM", "flow"}),
         ("predictions", {**IRN, "maskconsist.enabled": False}, {"f-CAM", "flow"}),
         ("predictions", {**IRN, "maskconsist.enabled": True}, {"f-CAM"}),
-        ("supervised_predictions", {"maskconsist.enabled": False}, {"CAM", "f-CAM", "flow"}),
+        (
+            "predictions",
+            {"labels": "truth_labels", "maskconsist.enabled": False},
+            {"CAM", "f-CAM", "flow"},
+        ),
     ],
 )
 def test_panels_that_are_no_input_of_the_masks(masks, overrides, unused):
-    assert unused_panels(with_overrides(Config(), overrides), masks) == unused
+    assert unused_panels(with_overrides(Config(), overrides), DATA, masks) == unused
 
 
 def test_strips_are_stacked_under_their_captions_and_none_is_a_blank():

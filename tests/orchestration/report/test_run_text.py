@@ -19,8 +19,8 @@ from wsvis_platform.results import Measurement
         ),
         ({"fcam.compensation": "median"}, "07 camera median"),
         ({"flow_boundary.regularization": 0.0537}, "07 lambda .054"),
-        ({"maskconsist.delta": 5, "maskconsist.iom_threshold": 0.5}, "07 delta 5 IoM .50"),
-        ({"irn.walk_steps": 256, "irn.beta": 10.0}, "07 walk steps 256 beta 10.00"),
+        ({"pairs.delta": 5, "maskconsist.iom_threshold": 0.5}, "07 delta 5 IoM .50"),
+        ({"walk.steps": 256, "walk.beta": 10.0}, "07 steps 256 beta 10.00"),
         ({}, "07"),
     ],
 )

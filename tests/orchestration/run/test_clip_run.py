@@ -32,10 +32,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray]
 FRAMES = 5
 SIZE = {"frames": FRAMES, "height": 96, "width": 128}
 QUICK = [
-    *("--preset", "cpu", "--labels", "flowirn", "--flow.provider", "dis-ultrafast"),
+    *("--preset", "cpu", "--learn-from", "flowirn", "--flow.provider", "dis-ultrafast"),
     *("--classifier.weights", "none", "--classifier.epochs", "1", "--cam.scales", "1"),
-    *("--irn.epochs", "1", "--irn.walk-steps", "8", "--irn.refinements", "5"),
-    *("--detector.steps", "2", "--maskconsist.delta", "1", "--detector.score-threshold", "0"),
+    *("--irn.epochs", "1", "--walk.steps", "8", "--walk.refinements", "5"),
+    *("--detector.steps", "2", "--pairs.delta", "1", "--inference.score-threshold", "0"),
 ]
 
 
@@ -192,6 +192,8 @@ def test_what_names_the_data_is_asked_for_once(clips, tmp_path):
         run(["--preset", "cpu", "--out", str(tmp_path / "out")])
     with pytest.raises(InputError, match="both name the data"):
         run(arguments(clips, tmp_path / "out", "--data.path", "elsewhere"))
+    with pytest.raises(InputError, match="--learn-from auto, fcam or flowirn"):
+        run(arguments(clips, tmp_path / "out", "--labels", "flowirn"))
     with pytest.raises(InputError, match="--out is empty"):
         run(["--videos", str(clips)])
     assert not (tmp_path / "out").exists()

@@ -9,12 +9,13 @@ from wsvis.errors import InputError
 from wsvis.label_health import LabelHealth
 from wsvis.pipeline import BY_NAME
 from wsvis.presets import PRESETS
+from wsvis.types import Dataset
 from wsvis_platform.command.run import whole_sets
 from wsvis_platform.run.folder import open_folder
 from wsvis_platform.run.steps import (
     FCAM,
     FLOWIRN,
-    all_targets,
+    all_steps,
     chosen_labels,
     detector_steps,
     numbers_line,
@@ -42,18 +43,20 @@ def test_a_detector_learns_from_flowirn_unless_its_labels_ran_away(fcam, flowirn
 
 
 def test_masks_from_imagenets_head_are_learnt_from_without_flowirn():
-    assert "--labels flowirn" in why_masks("imagenet")
+    assert "--learn-from flowirn" in why_masks("imagenet")
     assert why_masks("trained") == ""
 
 
 def test_every_step_names_stages_that_exist():
     for stop in ("masks", "labels", "detector", "tracks"):
-        targets = all_targets(stop, "auto")
-        assert set(targets) <= set(BY_NAME)
-    assert "fcam_tracks" in targets
-    assert "refined_tracks" in targets
-    assert "irn" not in "".join(all_targets("tracks", "fcam"))
-    assert detector_steps(FCAM)[0].stage == "fcam_predictions"
+        steps = all_steps(stop, "auto")
+        for step in steps:
+            assert {step.quality, *step.targets} <= set(BY_NAME)
+    assert {step.learnt_from for step in steps if step.stage == "tracks"} == {FCAM, FLOWIRN}
+    data = Dataset("d", ("a",), (), "f" * 64)
+    for step in all_steps("tracks", "fcam"):
+        assert "irn" not in {each.stage for each in step.plan(Config(), data).steps}
+    assert detector_steps(FCAM)[0].settings(Config()).labels == FCAM
 
 
 def test_numbers_are_said_in_points_and_nothing_measured_is_said_so():

@@ -9,7 +9,7 @@ from wsvis.config import Config
 from wsvis.data.load import load_dataset
 from wsvis.settings import with_overrides
 from wsvis_platform.cluster.start import start_ray
-from wsvis_platform.store.extract import LARGEST_BLOCK, block_sizes, has_network, ray_data_runner
+from wsvis_platform.store.extract import LARGEST_BLOCK, block_sizes, ray_data_runner, wants_actors
 from wsvis_platform.store.materialise import Materialiser
 from wsvis_platform.store.store import Store
 
@@ -41,8 +41,8 @@ def test_every_video_is_in_one_block_and_no_block_keeps_the_others_waiting(video
         ("cam", "dis-medium", True),
         ("flow", "raft-small", True),
         ("flow", "dis-medium", False),
-        ("delta_flow", "raft-small", True),
-        ("delta_flow", "dis-medium", False),
+        ("pair_flow", "raft-small", True),
+        ("pair_flow", "dis-medium", False),
         ("step_flow", "raft-small", True),
         ("predictions", "dis-medium", True),
         ("motion", "raft-small", False),
@@ -50,7 +50,13 @@ def test_every_video_is_in_one_block_and_no_block_keeps_the_others_waiting(video
 )
 def test_which_stages_load_a_network(stage, provider, network):
     config = with_overrides(Config(), {"flow.provider": provider})
-    assert has_network(stage, config) is network
+    assert wants_actors(stage, config, with_gpus=False) is network
+    assert wants_actors(stage, config, with_gpus=True) is network
+
+
+def test_the_crf_of_labels_runs_on_gpus_only_where_there_are_some():
+    assert wants_actors("ir_labels", Config(), with_gpus=True)
+    assert not wants_actors("ir_labels", Config(), with_gpus=False)
 
 
 @pytest.mark.slow

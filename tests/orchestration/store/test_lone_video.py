@@ -10,8 +10,8 @@ from wsvis.config import Config
 from wsvis.data.load import load_dataset
 from wsvis.data.write_ytvis import write_ytvis
 from wsvis.passing_faults import PassingFault
+from wsvis.plan import make_plan, stage_keys
 from wsvis.settings import with_overrides
-from wsvis.stage_keys import stage_keys
 from wsvis_platform.cluster.start import start_ray
 from wsvis_platform.command.store import cleared_reasons
 from wsvis_platform.store import extract
@@ -76,7 +76,7 @@ def killer(tmp_path, monkeypatch):
 
 
 def _task(config, data, n=1):
-    return Task(config, stage_keys(config, data, ["frames"]), data.videos[n])
+    return Task(make_plan(config, data, ["frames"]).step("frames"), data.videos[n])
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def _task(config, data, n=1):
 def test_how_a_process_died_is_in_the_reason(killer, tmp_path, ending, known):
     config, data = killer(ending)
     task, store = _task(config, data), Store(tmp_path / "store")
-    staging = store.staging("frames", task.keys["frames"])
+    staging = store.staging("frames", task.step.key)
     for _ in range(2):  # that died before, as workers would
         staging.begin([])
         with open(staging.folder / f"{task.video.id}.attempt", "a") as file:
@@ -107,7 +107,7 @@ def test_a_sound_video_that_was_only_unlucky_gets_its_result(killer, tmp_path):
     config, data = killer("os._exit(7)")
     task, store = _task(config, data, 0), Store(tmp_path / "store")
     assert try_alone("frames", task, store).status == "done"
-    assert store.is_staged("frames", task.keys["frames"], task.video.id)
+    assert store.is_staged("frames", task.step.key, task.video.id)
 
 
 def test_a_process_that_somebody_stopped_is_nobodys_fault(killer, tmp_path):
@@ -140,7 +140,7 @@ def test_a_video_that_kills_workers_is_set_aside_and_the_rest_goes_on(
     network, killer, tmp_path, monkeypatch
 ):
     # stages with a network run in actors, the others in Ray's worker processes
-    monkeypatch.setattr(extract, "has_network", lambda stage, config: network)
+    monkeypatch.setattr(extract, "wants_actors", lambda stage, config, with_gpus: network)
     # not SIGSEGV: Ray's handler runs in any thread, and the video goes on meanwhile
     config, data = killer("os.kill(os.getpid(), 9)")
     store = Store(tmp_path / "store")

@@ -6,10 +6,12 @@ import pickle
 import numpy as np
 import pytest
 
-import wsvis.stage_keys as stage_keys
+from orchestration.made_up_stages import use_stages
 from wsvis.config import Config
 from wsvis.errors import InputError
+from wsvis.learning.share import Training
 from wsvis.payload import Payload
+from wsvis.plan import make_plan, merged
 from wsvis.settings import with_overrides
 from wsvis.stage import Stage
 from wsvis.types import Dataset, SyntheticSource, Video
@@ -47,7 +49,7 @@ def second(config, wholes):
     return process
 
 
-def total(config, dataset, inputs, report):
+def total(config, dataset, inputs, share):
     LOG.append("total")
     have = [inputs.video("first", v.id) for v in dataset.videos]
     return Payload(data={"sum": float(sum(p.arrays["x"].sum() for p in have if p))})
@@ -55,7 +57,7 @@ def total(config, dataset, inputs, report):
 
 STAGES = (
     Stage("first", 1, (), ("fcam.floor",), per_video=first),
-    Stage("total", 1, ("first",), (), whole=total),
+    Stage("total", 1, ("first",), (), training=Training(total)),
     Stage("second", 1, ("first", "total"), ("fcam.amplification",), per_video=second),
 )
 
@@ -63,10 +65,7 @@ STAGES = (
 @pytest.fixture(autouse=True)
 def made_up_stages(monkeypatch):
     LOG.clear()
-    names = {stage.name: stage for stage in STAGES}
-    monkeypatch.setattr(stage_keys, "STAGES", STAGES)
-    monkeypatch.setattr(materialise, "BY_NAME", names)
-    monkeypatch.setattr(video_worker, "BY_NAME", names)
+    use_stages(monkeypatch, STAGES)
 
 
 def run(store, overrides=None, data=DATA, target="second"):
@@ -171,12 +170,13 @@ def test_a_damaged_network_is_made_again_by_whoever_needs_it(tmp_path):
     assert network.read_bytes() == good
     spoil(network)
     here = Materialiser(Store(tmp_path))
-    assert here.result("total", keys, Config(), DATA).data == {"sum": 9.0}
+    plan = make_plan(Config(), DATA, ["second"])
+    assert here.result("total", plan).data == {"sum": 9.0}
+    assert plan.keys() == keys
 
 
-def test_a_damaged_network_of_other_videos_is_made_again_from_those(tmp_path, monkeypatch):
+def test_a_damaged_network_of_other_videos_is_made_again_from_those(tmp_path):
     """Measured on held-out videos, it must not learn from them."""
-    monkeypatch.setattr(stage_keys, "TRAINED", frozenset({"total"}))
     held_out = Dataset("held out", ("a",), (video("v7"), video("v8")), "e" * 64)
     store, config = Store(tmp_path), Config()
     trained, _, _ = run(store, target="total")
@@ -221,12 +221,10 @@ def test_methods_never_see_the_ground_truth_and_measuring_does(tmp_path, monkeyp
         Stage("learning", 1, ("first",), (), whole=spy_on_all),
         Stage("measuring", 1, ("first",), (), whole=spy_on_all, sees_truth=True),
     )
-    monkeypatch.setattr(stage_keys, "STAGES", stages)
+    use_stages(monkeypatch, stages)
     data = dataclasses.replace(
         DATA, videos=tuple(dataclasses.replace(v, instances=()) for v in DATA.videos)
     )
-    for module in (materialise, video_worker):
-        monkeypatch.setattr(module, "BY_NAME", {stage.name: stage for stage in stages})
     run(Store(tmp_path), data=data, target="learning")
     run(Store(tmp_path), data=data, target="measuring")
     assert seen == [None, None, None, [None, None, None], [(), (), ()]]
@@ -241,25 +239,25 @@ def test_several_entries_of_a_stage_run_as_one_job_and_are_then_only_completed(t
 
     here = Materialiser(store, runner)
     configs = [with_overrides(Config(), {"fcam.amplification": a}) for a in (2.0, 3.0, 3.0)]
-    keys = [stage_keys.stage_keys(config, DATA, ["second"]) for config in configs]
+    plans = [make_plan(config, DATA, ["second"]) for config in configs]
     here.ensure(configs[0], DATA, ["total"])
     jobs.clear()
-    here.stage_together("second", [(c, DATA, k) for c, k in zip(configs, keys, strict=True)])
+    here.stage_together([plan.step("second") for plan in plans], merged(plans))
     assert jobs == [("second", 6)]  # 2 settings x 3 videos: the third asks for what the second does
-    for config, key in zip(configs, keys, strict=True):
+    for config, plan in zip(configs, plans, strict=True):
         here.ensure(config, DATA, ["second"])
         # (0 + 1 + 2) * 3 = 9, plus 2 * A for v2
         expected = 9 + 2 * config.fcam.amplification
-        assert store.read("second", key["second"], "v2").arrays["x"][0] == expected
+        assert store.read("second", plan.step("second").key, "v2").arrays["x"][0] == expected
     assert jobs == [("second", 6)]
 
 
 def test_a_video_that_a_killed_worker_had_finished_is_not_computed_again(tmp_path):
     store = Store(tmp_path)
-    keys = stage_keys.stage_keys(Config(), DATA, ["first"])
-    task = video_worker.Task(Config(), keys, DATA.videos[2])
+    step = make_plan(Config(), DATA, ["first"]).step("first")
+    task = video_worker.Task(step, DATA.videos[2])
     first_try = video_worker.VideoWorkers("first", store).run(task)
     retried = video_worker.VideoWorkers("first", store).run(task)
     assert first_try == retried == video_worker.Row("v2", "done")
     assert LOG == ["first v2"]
-    assert store.staged("first", keys["first"]) == {"v2"}
+    assert store.staged("first", step.key) == {"v2"}

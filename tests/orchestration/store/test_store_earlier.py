@@ -1,6 +1,7 @@
 """A store whose keys were made in another way says so once."""
 
 from orchestration.store.test_store import complete
+from wsvis.plan import SCHEME
 from wsvis_platform.store.earlier import earlier_results
 from wsvis_platform.store.store import Store
 
@@ -27,4 +28,4 @@ def test_another_scheme_is_an_earlier_one(tmp_path):
     complete(store)
     (tmp_path / "keys").write_text("1\n")
     assert earlier_results(store)
-    assert (tmp_path / "keys").read_text() == "2\n"
+    assert (tmp_path / "keys").read_text() == f"{SCHEME}\n"

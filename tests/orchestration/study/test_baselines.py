@@ -2,8 +2,8 @@
 
 from wsvis.config import Config
 from wsvis.payload import Payload
+from wsvis.plan import stage_keys
 from wsvis.settings import with_overrides
-from wsvis.stage_keys import stage_keys
 from wsvis.types import Dataset, SyntheticSource, Video
 from wsvis_platform.store.store import Store
 from wsvis_platform.study.baselines import has_network_to_run

@@ -233,7 +233,7 @@ def test_a_bad_video_among_good_ones_is_set_aside_and_the_sweep_goes_on(tmp_path
 @pytest.mark.parametrize("network", [False, True])
 def test_killing_a_worker_loses_and_doubles_nothing(network, tmp_path, monkeypatch):
     # stages with a network run in actors, the others in Ray's worker processes
-    monkeypatch.setattr(extract, "has_network", lambda stage, config: network)
+    monkeypatch.setattr(extract, "wants_actors", lambda stage, config, with_gpus: network)
     title = "ray::MapWorker" if network else "ray::Map("
     config = with_overrides(
         TINY, {"flow.provider": "dis-medium", "data.synthetic_videos": 40, "fcam.floor": 0.0}

@@ -1,5 +1,7 @@
 """flowIRN over several Ray Train workers: equal to one, whatever happens to a worker."""
 
+from dataclasses import replace
+
 import numpy as np
 import psutil
 import pytest
@@ -9,19 +11,27 @@ from orchestration.killed_worker import train_with_a_killed_worker
 from wsvis.config import Config
 from wsvis.data.load import load_dataset
 from wsvis.errors import InputError
-from wsvis.irn.stages import irn, mean_batches, training_batches, training_frames
 from wsvis.irn.train import to_device
+from wsvis.irn.train_stage import (
+    batch_to_payload,
+    mean_batches,
+    payload_to_batch,
+    train,
+    training_batches,
+    training_frames,
+)
+from wsvis.learning.share import Share
 from wsvis.learning.workers import Group
 from wsvis.payload import from_bytes
+from wsvis.plan import make_plan
 from wsvis.settings import with_overrides
-from wsvis.stage_keys import stage_keys
 from wsvis_platform.cluster.start import start_ray
 from wsvis_platform.store.materialise import Materialiser
 from wsvis_platform.store.store import CorruptEntryError, Store
 from wsvis_platform.store.video_worker import StoreInputs
-from wsvis_platform.training.driver import ray_train_trainers, train_distributed
-from wsvis_platform.training.job import Source, trouble_error, trouble_text
-from wsvis_platform.training.stream import _BatchReader, batch_to_payload, payload_to_batch
+from wsvis_platform.training.driver import ray_trainer, train_distributed
+from wsvis_platform.training.job import Job, trouble_error, trouble_text
+from wsvis_platform.training.stream import _BatchReader
 
 TINY = with_overrides(
     Config(),
@@ -58,7 +68,7 @@ def prepared(tmp_path_factory):
     data = load_dataset(TINY.data)
     store = Store(tmp_path_factory.mktemp("training") / "store")
     Materialiser(store).ensure(TINY, data, ["ir_labels", "flow"])
-    return data, store, stage_keys(TINY, data, ["irn"])
+    return data, store, make_plan(TINY, data, ["irn"]).step("irn")
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +80,14 @@ def local_ray():
 @pytest.fixture(scope="module")
 def alone(prepared):
     """What one process gives, without Ray."""
-    data, store, keys = prepared
-    return irn(TINY, data, StoreInputs(store, keys), None)
+    data, store, step = prepared
+    return train(step.definition().view(TINY), data, StoreInputs(store, step.inputs), Share())
 
 
 @pytest.fixture(scope="module")
 def undisturbed(prepared, local_ray):
     """What two workers leave in the store, and what was heard of it."""
-    data, store, keys = prepared
+    data, store, step = prepared
     heard, listening = [], []
 
     def hear(numbers):
@@ -85,10 +95,10 @@ def undisturbed(prepared, local_ray):
         if not listening:
             listening.extend(ports_listened_at())
 
-    trainers = ray_train_trainers(workers=2)
-    _, outcomes = Materialiser(store, report=hear, trainers=trainers).ensure(TINY, data, ["irn"])
+    trainer = ray_trainer(workers=2)
+    _, outcomes = Materialiser(store, report=hear, trainer=trainer).ensure(TINY, data, ["irn"])
     assert outcomes[-1].status == "computed"
-    return store.read("irn", keys["irn"]), heard, listening
+    return store.read("irn", step.key), heard, listening
 
 
 def ports_listened_at():
@@ -113,12 +123,12 @@ def losses(payload):
 
 
 def test_batches_cross_processes_unchanged(prepared):
-    data, store, keys = prepared
-    frames = training_frames(TINY, data, StoreInputs(store, keys))
+    data, store, step = prepared
+    frames = training_frames(TINY, data, StoreInputs(store, step.inputs))
     for group in (Group(), Group(1, 2)):
-        reader = _BatchReader(Source(TINY, data, str(store.root), keys), *_numbers(group))
+        reader = _BatchReader(Job(step, data, str(store.root)), *_numbers(group))
         wanted = {0: training_batches(TINY, frames, group).batch(0)}
-        wanted[reader.steps + 1] = mean_batches(TINY, frames, group).batch(1)
+        wanted[reader.batches.steps + 1] = mean_batches(TINY, frames, group).batch(1)
         for item, batch in wanted.items():
             row = reader({"item": item})
             assert row["trouble"] == ""
@@ -137,8 +147,8 @@ def _numbers(group):
 
 
 def test_keys_of_batches_cross_too(prepared):
-    data, store, keys = prepared
-    frames = training_frames(TINY, data, StoreInputs(store, keys))
+    data, store, step = prepared
+    frames = training_frames(TINY, data, StoreInputs(store, step.inputs))
     config = with_overrides(TINY, {"irn.scales": (1.0, 1.0)})
     batch = training_batches(config, frames).batch(0)
     assert batch.keys
@@ -147,13 +157,13 @@ def test_keys_of_batches_cross_too(prepared):
 
 
 def test_a_corrupt_input_and_a_bad_one_reach_the_driver_as_what_they_are(prepared, tmp_path):
-    data, store, keys = prepared
-    reader = _BatchReader(Source(TINY, data, str(store.root), keys), 0, 1)
+    data, store, step = prepared
+    reader = _BatchReader(Job(step, data, str(store.root)), 0, 1)
 
     def unreadable(step):
         raise CorruptEntryError("flow", "k", "video: 1", "the content differs")
 
-    reader.training.batch = unreadable
+    reader.batches.payload = unreadable
     error = trouble_error(reader({"item": 0})["trouble"])
     assert isinstance(error, CorruptEntryError)
     assert (error.stage, error.key, error.item) == ("flow", "k", "video: 1")
@@ -164,9 +174,9 @@ def test_a_corrupt_input_and_a_bad_one_reach_the_driver_as_what_they_are(prepare
 
 
 def test_a_batch_that_does_not_split_evenly_is_refused_before_anything_starts(prepared):
-    data, store, keys = prepared
+    data, store, step = prepared
     with pytest.raises(InputError, match="--train-workers 3: a batch of 4 frames") as error:
-        train_distributed("irn", TINY, data, store, keys, workers=3)
+        train_distributed(step, data, store, workers=3)
     assert "\n" not in str(error.value)
 
 
@@ -192,7 +202,7 @@ def test_two_workers_do_what_one_does_and_the_store_keeps_it(prepared, undisturb
     def never(*arguments):
         raise AssertionError("trained again")
 
-    _, outcomes = Materialiser(store, trainers={"irn": never}).ensure(TINY, data, ["irn"])
+    _, outcomes = Materialiser(store, trainer=never).ensure(TINY, data, ["irn"])
     assert outcomes[-1].status == "reused"
     assert not list((store.root / "training").iterdir())
 
@@ -209,12 +219,12 @@ def test_while_two_workers_train_no_port_is_open_to_other_machines(undisturbed):
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_killed_worker_is_replaced_and_the_result_is_the_same(prepared, undisturbed):
-    data, store, keys = prepared
-    elsewhere = {**keys, "irn": "0" * 32}
-    _, second = train_with_a_killed_worker("irn", TINY, data, store, elsewhere)
+    data, store, step = prepared
+    elsewhere = replace(step, key="0" * 32)
+    _, second = train_with_a_killed_worker(elsewhere, data, store)
     # a state that Ray Train had registered by then: of step 12 or 18, never the beginning
     assert {start.step for start in second} <= {12, 18}
-    recovered, expected = staged(store, elsewhere["irn"]), undisturbed[0]
+    recovered, expected = staged(store, elsewhere.key), undisturbed[0]
     assert dict(losses(recovered)) == pytest.approx(dict(losses(expected)), rel=1e-6)
     assert recovered.data["training"]["loss"] == pytest.approx(
         expected.data["training"]["loss"], rel=1e-6
@@ -224,7 +234,7 @@ def test_a_killed_worker_is_replaced_and_the_result_is_the_same(prepared, undist
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_diverging_training_gives_one_line_at_once(prepared, local_ray):
-    data, store, keys = prepared
+    data, store, step = prepared
     config = with_overrides(
         TINY,
         {
@@ -236,9 +246,9 @@ def test_a_diverging_training_gives_one_line_at_once(prepared, local_ray):
         },
     )
     starts = []
-    keys = {**keys, "irn": "1" * 32}
+    elsewhere = replace(step, config=config, key="1" * 32)
     with pytest.raises(InputError, match=r"diverged at step \d+; lower irn\.learning_rate") as e:
-        train_distributed("irn", config, data, store, keys, workers=1, started=starts.append)
+        train_distributed(elsewhere, data, store, workers=1, started=starts.append)
     assert "\n" not in str(e.value)
     assert len(starts) == 1  # it would diverge again: there is no second attempt
     assert not list((store.root / "training").iterdir())

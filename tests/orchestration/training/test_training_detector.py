@@ -1,5 +1,7 @@
 """A detector over several Ray Train workers: equal to one process, whatever happens to a worker."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,26 +10,26 @@ from wsvis.config import Config
 from wsvis.data.load import load_dataset
 from wsvis.errors import InputError
 from wsvis.evaluation.frame_ap import frame_truths
+from wsvis.learning.ahead import made_ahead
+from wsvis.learning.share import Share
 from wsvis.learning.workers import Group
 from wsvis.payload import Payload, from_bytes, instances_to_payload
-from wsvis.pipeline import DETECTORS
+from wsvis.pipeline import STAGES
+from wsvis.plan import make_plan
 from wsvis.settings import with_overrides
-from wsvis.stage_keys import needed, stage_keys
-from wsvis.systems.stages import detector, training_batches, training_pairs
+from wsvis.systems import train as train_stage
+from wsvis.systems.train import train, training_batches, training_clips
 from wsvis.types import FrameInstances
 from wsvis_platform.cluster.start import start_ray
 from wsvis_platform.store.materialise import Materialiser
 from wsvis_platform.store.store import WHOLE, Store
 from wsvis_platform.store.video_worker import StoreInputs
 from wsvis_platform.study.prepare import prepare
-from wsvis_platform.training.detector import made_ahead, train_share
 from wsvis_platform.training.driver import (
-    TRAININGS,
-    ray_train_trainers,
+    ray_trainer,
     steps_between_states,
     train_distributed,
 )
-from wsvis_platform.training.job import Share, Source
 
 TINY = with_overrides(
     Config(),
@@ -38,7 +40,7 @@ TINY = with_overrides(
         "detector.weights": "standin",
         "detector.frozen_stages": 1,
         "detector.steps": 24,
-        "detector.pairs": 2,
+        "detector.batch_size": 2,
         "detector.learning_rate": 5e-3,
         "detector.clip_norm": 5.0,
         "detector.short_sides": (48, 64),
@@ -67,17 +69,16 @@ def prepared(tmp_path_factory):
     """
     data = load_dataset(TINY.data)
     store = Store(tmp_path_factory.mktemp("training") / "store")
-    Materialiser(store).ensure(TINY, data, ["delta_flow"])
-    keys = stage_keys(TINY, data, ["detector"])
-    for stage in needed(["pseudo_labels"], ["frames"]):
-        if stage.whole:
-            store.stage_item(stage.name, keys[stage.name], WHOLE, Payload())
-        for video in data.videos if stage.per_video else ():
-            labels = labels_of(video) if stage.name == "pseudo_labels" else []
-            payload = instances_to_payload(labels)
-            store.stage_item(stage.name, keys[stage.name], video.id, payload)
-        store.commit(stage.name, keys[stage.name], {}, 0.0)
-    return data, store, keys
+    Materialiser(store).ensure(TINY, data, ["pair_flow"])
+    plan = make_plan(TINY, data, ["system"])
+    for step in plan.until(plan.step("pseudo_labels")).steps[1:]:
+        if step.definition().over_data:
+            store.stage_item(step.stage, step.key, WHOLE, Payload())
+        for video in () if step.definition().over_data else data.videos:
+            labels = labels_of(video) if step.stage == "pseudo_labels" else []
+            store.stage_item(step.stage, step.key, video.id, instances_to_payload(labels))
+        store.commit(step.stage, step.key, {}, 0.0)
+    return data, store, plan
 
 
 @pytest.fixture(scope="module")
@@ -92,71 +93,62 @@ def together(prepared, local_ray):
 
     A file they need is damaged: whoever meets it ends that attempt, and it is made anew.
     """
-    data, store, keys = prepared
-    folder = store.root / "objects" / "delta_flow" / keys["delta_flow"]
+    data, store, plan = prepared
+    folder = store.root / "objects" / "pair_flow" / plan.step("pair_flow").key
     path = folder / f"{data.videos[1].id}.safetensors"
     good = path.read_bytes()
     path.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
     heard = []
-    here = Materialiser(store, report=heard.append, trainers=ray_train_trainers(workers=2))
-    _, outcomes = here.ensure(TINY, data, ["detector"])
+    here = Materialiser(store, report=heard.append, trainer=ray_trainer(workers=2))
+    outcomes = here.carry_out(plan)
     assert outcomes[-1].status == "computed"
     assert path.read_bytes() == good
-    return store.read("detector", keys["detector"]), heard
+    return store.read("system", plan.step("system").key), heard
 
 
 def staged(store, key):
-    path = store.root / "staging" / "detector" / key / "whole.safetensors"
+    path = store.root / "staging" / "system" / key / "whole.safetensors"
     payload = from_bytes(path.read_bytes())
     path.unlink()
     return payload
 
 
-def share(prepared, config=TINY, group=None):
-    data, store, keys = prepared
-    return Share(
-        source=Source(config, data, str(store.root), keys),
-        group=group or Group(),
-        report=lambda numbers: None,
-        checkpoint=lambda state: None,
-        checkpoint_every=0,
-        resume=None,
-        readers=0,
-        cpus_per_reader=0,
-    )
-
-
-def test_every_detector_can_be_trained_by_several_workers():
-    assert set(TRAININGS) == {"irn", *DETECTORS}
+def test_which_networks_several_workers_can_train():
+    shared = {stage.name for stage in STAGES if stage.training and stage.training.steps}
+    assert shared == {"irn", "system"}
 
 
 def test_pairs_that_do_not_split_evenly_are_refused_before_anything_runs(prepared, tmp_path):
-    data, store, keys = prepared
+    data, store, plan = prepared
     with pytest.raises(InputError, match=r"--train-workers 3: .* of a step \(2\)") as error:
-        train_distributed("detector", TINY, data, store, keys, workers=3)
+        train_distributed(plan.step("system"), data, store, workers=3)
     assert "\n" not in str(error.value)
     empty = Store(tmp_path)
     # the batches of flowIRN, which would come first, do split
     config = with_overrides(TINY, {"irn.batch_size": 6})
-    with pytest.raises(InputError, match=r"--train-workers 3: .*detector\.pairs"):
+    with pytest.raises(InputError, match=r"--train-workers 3: .*detector\.batch_size"):
         prepare([config], data, empty, ["predictions"], train_workers=3)
     assert not list((empty.root / "objects").iterdir())
 
 
-def test_a_data_set_of_fewer_pairs_than_workers_need_is_refused_too(prepared):
-    def first_pair(config, dataset, inputs):
-        pairs = training_pairs(config, dataset, inputs)
+def test_a_data_set_of_fewer_pairs_than_workers_need_is_refused_too(prepared, monkeypatch):
+    data, store, plan = prepared
+
+    def first_pair(*arguments):
+        pairs = training_clips(*arguments)
         pairs.where = pairs.where[:1]
         return pairs
 
-    with pytest.raises(InputError, match=r"--train-workers 2: .* one step \(1\)"):
-        train_share(share(prepared, group=Group(0, 2)), pairs=first_pair)
+    monkeypatch.setattr(train_stage, "training_clips", first_pair)
+    inputs = StoreInputs(store, plan.step("system").inputs)
+    with pytest.raises(InputError, match=r"--train-workers 2: .* one step, \(1\)"):
+        train(TINY, data, inputs, Share(group=Group(0, 2)))
 
 
 def test_batches_made_ahead_are_those_of_their_steps(prepared):
-    data, store, keys = prepared
-    pairs = training_pairs(TINY, data, StoreInputs(store, keys))
-    batches = training_batches(TINY, pairs, 1, 2)
+    data, store, plan = prepared
+    pairs = training_clips(TINY, data, StoreInputs(store, plan.step("system").inputs))
+    batches = training_batches(TINY, pairs, Group(1, 2))
     asked = []
 
     def make(step):
@@ -188,15 +180,15 @@ def test_training_states_are_kept_rarely_enough():
 @pytest.mark.slow
 @pytest.mark.ray
 def test_two_workers_do_what_one_process_does(prepared, together):
-    data, store, keys = prepared
+    data, store, plan = prepared
     shared, heard = together
-    alone = detector(TINY, data, StoreInputs(store, keys), None)
+    alone = train(TINY, data, StoreInputs(store, plan.step("system").inputs), Share())
     assert [row["step"] for row in shared.data["curve"]] == [20, 24]
     for found, wanted in zip(shared.data["curve"], alone.data["curve"], strict=True):
         assert found == pytest.approx(wanted, rel=1e-3, abs=1e-4)  # each loss and the counts
     assert shared.data["training"] == pytest.approx(alone.data["training"], rel=1e-3)
     assert shared.data["curve"][-1]["predictions"] > 0  # MaskConsist had something to do
-    for name in ("class_names", "short_side", "maskconsist", "backbone"):
+    for name in ("class_names", "short_side", "system", "backbone"):
         assert shared.data[name] == alone.data[name]
     for name, array in alone.arrays.items():
         np.testing.assert_allclose(shared.arrays[name], array, rtol=1e-2, atol=1e-4)
@@ -208,12 +200,12 @@ def test_two_workers_do_what_one_process_does(prepared, together):
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_killed_worker_is_replaced_and_the_result_is_the_same(prepared, together):
-    data, store, keys = prepared
-    elsewhere = {**keys, "detector": "0" * 32}
-    _, second = train_with_a_killed_worker("detector", TINY, data, store, elsewhere)
+    data, store, plan = prepared
+    elsewhere = replace(plan.step("system"), key="0" * 32)
+    _, second = train_with_a_killed_worker(elsewhere, data, store)
     # a state that Ray Train had registered by then, never the beginning
     assert {start.step for start in second} <= {12, 18, 24}
-    recovered, expected = staged(store, elsewhere["detector"]), together[0]
+    recovered, expected = staged(store, elsewhere.key), together[0]
     for found, wanted in zip(recovered.data["curve"], expected.data["curve"], strict=True):
         assert found == pytest.approx(wanted, rel=1e-6)
     assert recovered.data["training"] == pytest.approx(expected.data["training"], rel=1e-6)
@@ -222,17 +214,16 @@ def test_a_killed_worker_is_replaced_and_the_result_is_the_same(prepared, togeth
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_diverging_training_gives_one_line_at_once(prepared, local_ray):
-    data, store, keys = prepared
+    data, store, plan = prepared
     changes = {"detector.learning_rate": 100.0, "detector.clip_norm": 0.0, "detector.warm_up": 0}
     starts = []
-    keys = {**keys, "detector": "1" * 32}
+    config = with_overrides(TINY, changes)
+    elsewhere = replace(plan.step("system"), config=config, key="1" * 32)
     with pytest.raises(InputError, match=r"diverged at step \d+; lower detector\.learning") as e:
         train_distributed(
-            "detector",
-            with_overrides(TINY, changes),
+            elsewhere,
             data,
             store,
-            keys,
             workers=2,
             started=starts.append,
         )

@@ -24,9 +24,10 @@ from wsvis.cam.classifier import (
     classifier_from_payload,
     classifier_to_payload,
 )
-from wsvis.cam.stages import classifier, initial_classifier, input_form
+from wsvis.cam.stages import initial_classifier, input_form, train_stage
 from wsvis.config import Config
 from wsvis.errors import InputError
+from wsvis.learning.share import Share
 from wsvis.payload import from_bytes, to_bytes
 from wsvis.settings import with_overrides
 from wsvis.types import Dataset
@@ -229,7 +230,7 @@ def test_where_imagenet_knows_all_classes_nothing_is_trained(weights):
         },
     )
     data = Dataset("d", ("zebra", "tiger"), (), "")
-    payload = classifier(config, data, NoInputs(), None)
+    payload = train_stage(config, data, NoInputs(), Share())
     assert payload.data["training"] == {"steps": 0}
     assert classifier_from_payload(payload).imagenet is not None
     mixed = initial_classifier(config, Dataset("d", ("zebra", "giraffe"), (), ""))

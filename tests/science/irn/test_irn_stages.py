@@ -129,11 +129,11 @@ TINY = with_overrides(
         "irn.canvas": (0, 0),
         "irn.scales": (1.0, 1.0),
         "irn.radius_train": 4,
-        "irn.radius_infer": 3,
+        "walk.radius": 3,
         "irn.optimiser": "adamw",
         "irn.epochs": 1.0,
         "irn.batch_size": 8,
-        "irn.walk_steps": 16,
+        "walk.steps": 16,
     },
 )
 

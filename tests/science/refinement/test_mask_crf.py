@@ -153,7 +153,7 @@ def test_where_it_is_off_the_stage_hands_on_what_it_reads():
     video = Video("v", H, W, ((0,),), FrameFiles(("absent.png",)))
     frame = scene(3)[1]
     payload = instances_to_payload([frame])
-    same = refined(Config(), {}, labels="pseudo_masks")(video, {"pseudo_masks": payload})
+    same = refined(Config(), {})(video, {"labels": payload})
     (after,) = payload_to_instances(same)
     assert after.masks == frame.masks
 

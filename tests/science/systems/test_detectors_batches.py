@@ -8,7 +8,7 @@ import torch
 
 from wsvis.flow.warp import warp_masks
 from wsvis.masks import encode_masks
-from wsvis.systems.batches import PairBatches, PairSample, frame_pairs, make_pair, resized
+from wsvis.systems.clips import ClipBatches, ClipSample, frame_clips, make_clip, resized
 from wsvis.types import FrameInstances
 
 HEIGHT, WIDTH = 32, 48
@@ -30,20 +30,20 @@ def moving_sample(number=0):
     grid = np.zeros((HEIGHT // 4, WIDTH // 4, 2), np.float32)
     forward, backward = grid.copy(), grid.copy()
     forward[..., 0], backward[..., 0] = 8, -8
-    return PairSample((a, b), (labels_a, labels_b), (forward, backward))
+    return ClipSample((a, b), (labels_a, labels_b), ((forward, backward),))
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("short_side", [0, 64, 16])
 def test_flow_still_carries_one_frames_label_to_the_other(short_side, mirrored):
-    pair = make_pair(moving_sample(), short_side=short_side, mirrored=mirrored, seed=0)
+    pair = make_clip(moving_sample(), short_side=short_side, mirrored=mirrored, seed=0)
     scale = (short_side or HEIGHT) / HEIGHT
     rows, columns = round(HEIGHT * scale), round(WIDTH * scale)
     assert pair.images[0].shape == (3, rows, columns)
     a, b = pair.targets
-    carried, _ = warp_masks(a.masks, pair.flow_ba)
+    carried, _ = warp_masks(a.masks, pair.flow[0][1])
     assert torch.equal(carried, b.masks)
-    back, _ = warp_masks(b.masks, pair.flow_ab)
+    back, _ = warp_masks(b.masks, pair.flow[0][0])
     assert torch.equal(back, a.masks)
     # the square is where its label is, in both frames
     for image, target in zip(pair.images, pair.targets, strict=True):
@@ -64,8 +64,8 @@ def test_a_label_stays_where_the_frame_shows_its_object(factor, mirrored):
     frame = (mask[0, ..., None] * np.full(3, 255)).astype(np.uint8)
     labels = FrameInstances(np.array([1]), np.ones(1, np.float32), tuple(encode_masks(mask)))
     still = np.zeros((180, 240, 2), np.float32)
-    pair = make_pair(
-        PairSample((frame, frame), (labels, labels), (still, still)),
+    pair = make_clip(
+        ClipSample((frame, frame), (labels, labels), ((still, still),)),
         short_side=round(180 * factor),
         mirrored=mirrored,
         seed=0,
@@ -85,8 +85,8 @@ def test_a_label_that_vanishes_in_the_resize_is_dropped():
     dot = np.zeros((2, HEIGHT, WIDTH), dtype=bool)
     dot[0, 1, 1], dot[1, 4:20, 4:20] = True, True
     labels = FrameInstances(np.array([1, 2]), np.ones(2, np.float32), tuple(encode_masks(dot)))
-    pair = make_pair(
-        PairSample(sample.frames, (labels, labels), sample.flow),
+    pair = make_clip(
+        ClipSample(sample.frames, (labels, labels), sample.flow),
         short_side=8,
         mirrored=False,
         seed=0,
@@ -97,16 +97,28 @@ def test_a_label_that_vanishes_in_the_resize_is_dropped():
 def test_frames_without_labels_have_empty_targets():
     sample = moving_sample()
     none = FrameInstances(np.zeros(0, np.int64), np.zeros(0, np.float32), ())
-    pair = make_pair(
-        PairSample(sample.frames, (none, none), sample.flow), short_side=64, mirrored=True, seed=0
+    pair = make_clip(
+        ClipSample(sample.frames, (none, none), sample.flow), short_side=64, mirrored=True, seed=0
     )
     assert pair.targets[0].masks.shape == (0, 64, 96)
 
 
+def test_a_system_that_learns_from_boxes_gets_no_mask():
+    clip = make_clip(moving_sample(), short_side=0, mirrored=False, seed=0, masks=False)
+    whole = make_clip(moving_sample(), short_side=0, mirrored=False, seed=0)
+    for blind, seeing in zip(clip.targets, whole.targets, strict=True):
+        assert blind.masks.shape == (1, 0, 0)
+        assert torch.equal(blind.boxes, seeing.boxes)
+    batch = ClipBatches(marked(2), seed=0, masks=False).batch(0)
+    assert all(target.masks.numel() == 0 for clip in batch for target in clip.targets)
+
+
 def test_pairs_of_a_video():
-    assert frame_pairs(8, 5) == ((0, 5), (1, 6), (2, 7))
-    assert frame_pairs(5, 5) == ()
-    assert frame_pairs(2, 1) == ((0, 1),)
+    assert frame_clips(8, 2, 5) == ((0, 5), (1, 6), (2, 7))
+    assert frame_clips(5, 2, 5) == ()
+    assert frame_clips(2, 2, 1) == ((0, 1),)
+    assert frame_clips(3, 1, 5) == ((0,), (1,), (2,))
+    assert frame_clips(6, 3, 2) == ((0, 2, 4), (1, 3, 5))
 
 
 def test_sizes():
@@ -128,11 +140,11 @@ def marked(count):
 
 
 def test_two_workers_share_the_batch_of_one():
-    settings = {"pairs": 4, "seed": 3, "short_sides": (32, 40)}
+    settings = {"batch_size": 4, "seed": 3, "short_sides": (32, 40)}
     data = marked(10)
-    alone = numbers(PairBatches(data, **settings), 4)
-    first = numbers(PairBatches(data, worker=0, workers=2, **settings), 4)
-    second = numbers(PairBatches(data, worker=1, workers=2, **settings), 4)
+    alone = numbers(ClipBatches(data, **settings), 4)
+    first = numbers(ClipBatches(data, worker=0, workers=2, **settings), 4)
+    second = numbers(ClipBatches(data, worker=1, workers=2, **settings), 4)
     for whole, even, odd in zip(alone, first, second, strict=True):
         assert whole[::2] == even
         assert whole[1::2] == odd
@@ -140,21 +152,21 @@ def test_two_workers_share_the_batch_of_one():
 
 def test_batches_depend_on_seed_and_step_alone():
     data = marked(6)
-    batches = PairBatches(data, pairs=2, seed=1, short_sides=(32, 40))
-    again = PairBatches(data, pairs=2, seed=1, short_sides=(32, 40))
+    batches = ClipBatches(data, batch_size=2, seed=1, short_sides=(32, 40))
+    again = ClipBatches(data, batch_size=2, seed=1, short_sides=(32, 40))
     stream = again(2)
     first = next(stream)
     for got, expected in zip(first, batches.batch(2), strict=True):
         assert torch.equal(got.images[0], expected.images[0])
         assert got.seed == expected.seed
-    assert numbers(batches, 6) != numbers(PairBatches(data, pairs=2, seed=2), 6)
+    assert numbers(batches, 6) != numbers(ClipBatches(data, batch_size=2, seed=2), 6)
     # an epoch sees every pair once
     assert batches.steps_per_epoch == 3
-    plain = PairBatches(data, pairs=2, seed=1, mirror=False)
+    plain = ClipBatches(data, batch_size=2, seed=1, mirror=False)
     seen = sorted(row[0] for batch in numbers(plain, 3) for row in batch)
     assert seen == list(range(201, 207))
 
 
 def test_too_few_pairs_for_the_workers():
     with pytest.raises(ValueError, match="no step for 2 workers"):
-        PairBatches(marked(1), pairs=1, workers=2)
+        ClipBatches(marked(1), batch_size=1, workers=2)

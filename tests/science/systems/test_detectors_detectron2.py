@@ -13,10 +13,11 @@ from science.systems.test_detectors_batches import marked, moving_sample
 from science.systems.test_detectors_torchvision import HEIGHT, WIDTH, frames_and_targets
 from wsvis.errors import InputError
 from wsvis.maskconsist.refine import refine
-from wsvis.systems.batches import PairBatches
-from wsvis.systems.mask_rcnn.backend import LOSSES, Selection
+from wsvis.systems.checkpoint import detector_from_payload, detector_to_payload
+from wsvis.systems.clips import ClipBatches
+from wsvis.systems.detector import Selection
+from wsvis.systems.mask_rcnn.backend import LOSSES
 from wsvis.systems.mask_rcnn.build import build_detector
-from wsvis.systems.mask_rcnn.checkpoint import detector_from_payload, detector_to_payload
 from wsvis.systems.mask_rcnn.learner import train_detector
 from wsvis.systems.predict import predict_frames
 
@@ -24,7 +25,7 @@ from wsvis.systems.predict import predict_frames
 def test_without_detectron2_one_line_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "detectron2.layers", None)
     monkeypatch.setitem(sys.modules, "detectron2", None)
-    with pytest.raises(InputError, match=r"set detector\.backend to torchvision"):
+    with pytest.raises(InputError, match=r"set mask_rcnn\.backend to torchvision"):
         build_detector(2, backend="detectron2", backbone="small")
 
 
@@ -129,7 +130,7 @@ def test_it_trains_and_survives_being_a_file(detector):
     curve = []
     train_detector(
         model,
-        PairBatches(marked(4), seed=1),
+        ClipBatches(marked(4), seed=1),
         3,
         refine=refine,
         optimiser="adamw",

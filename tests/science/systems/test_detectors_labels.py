@@ -1,5 +1,7 @@
 """Labels from a detector and from annotations, and the second and third training on them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from wsvis.one_machine import run_pipeline
 from wsvis.payload import instances_to_payload, payload_to_instances
 from wsvis.settings import with_overrides
 from wsvis.systems.labels import self_labels, truth_labels
-from wsvis.systems.stages import training_pairs
+from wsvis.systems.train import training_clips
 from wsvis.types import Dataset, FrameFiles, FrameInstances, Instance, Video
 
 
@@ -77,9 +79,9 @@ class NoLabels:
 
 def test_a_detector_that_found_nothing_says_which_floor_to_lower():
     data = Dataset("clips", ("x",), (video(((0,), (0,))),), "")
-    config = with_overrides(Config(), {"maskconsist.delta": 1})
-    with pytest.raises(InputError, match=r"lower maskconsist\.delta, self_training\.score, det"):
-        training_pairs(config, data, NoLabels(), "self_labels")
+    config = with_overrides(Config(), {"pairs.delta": 1, "labels": "self_labels"})
+    with pytest.raises(InputError, match=r"lower pairs\.delta, self_training\.score, det"):
+        training_clips(config, data, NoLabels())
 
 
 @pytest.mark.slow
@@ -89,19 +91,16 @@ def test_self_training_and_the_upper_bound_run_and_are_measured():
         {"self_training.score": 0.0, "self_training.frame_classes": False, "detector.steps": 2},
     )
     data = load_dataset(config.data)
-    targets = [
-        f"{prefix}{name}"
-        for prefix in ("", "self_", "supervised_")
-        for name in ("prediction_quality", "track_quality", "consistency")
-    ]
-    found = run_pipeline(config, data, targets)
-    for name in targets:
-        assert found[name].data["videos"] == len(data.videos)
+    targets = ["prediction_quality", "track_quality", "consistency"]
+    learned = {}
+    for labels in ("pseudo_labels", "self_labels", "truth_labels"):
+        found = run_pipeline(replace(config, labels=labels), data, targets)
+        for name in targets:
+            assert found[name].data["videos"] == len(data.videos)
+        learned[labels] = found["system"].data["training"]["loss"]
+        if labels == "self_labels":  # its teacher is the detector of the first run
+            assert found["teacher:system"].data["training"]["loss"] == learned["pseudo_labels"]
     # frames and their flow are shared, labels and networks are not
-    learned = {
-        name: found[f"{name}detector"].data["training"]["loss"]
-        for name in ("", "self_", "supervised_")
-    }
     assert len(set(learned.values())) == 3
     clip = data.videos[0]
     truth = payload_to_instances(found["truth_labels"][clip.id])

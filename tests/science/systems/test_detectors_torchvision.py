@@ -8,7 +8,8 @@ from torch import nn
 
 from reference.maskconsist_scenes import rectangle, scene
 from wsvis.backbones.networks import build_backbone
-from wsvis.systems.mask_rcnn.backend import LOSSES, Selection
+from wsvis.systems.detector import Selection
+from wsvis.systems.mask_rcnn.backend import LOSSES
 from wsvis.systems.mask_rcnn.torchvision_backend import TorchvisionDetector
 
 STOCK = {

@@ -19,10 +19,11 @@ from wsvis.learning.schedule import rate_factor
 from wsvis.maskconsist import refine as refine_file
 from wsvis.masks import decode_masks
 from wsvis.payload import Payload, from_bytes, to_bytes
-from wsvis.systems.batches import PairBatches
-from wsvis.systems.mask_rcnn.backend import LOSSES, Selection
+from wsvis.systems.checkpoint import detector_from_payload, detector_to_payload
+from wsvis.systems.clips import ClipBatches
+from wsvis.systems.detector import Selection
+from wsvis.systems.mask_rcnn.backend import LOSSES
 from wsvis.systems.mask_rcnn.build import build_detector
-from wsvis.systems.mask_rcnn.checkpoint import detector_from_payload, detector_to_payload
 from wsvis.systems.mask_rcnn.learner import train_detector
 from wsvis.systems.predict import predict_frames
 
@@ -37,7 +38,7 @@ def small_detector(seed=0):
 
 def train(model, steps, **settings):
     curve = []
-    batches = PairBatches(marked(4), pairs=settings.pop("pairs", 1), seed=1)
+    batches = ClipBatches(marked(4), batch_size=settings.pop("pairs", 1), seed=1)
     result = train_detector(
         model, batches, steps, report=curve.append, report_every=1, **{**QUICK, **settings}
     )
@@ -120,7 +121,7 @@ def test_nothing_is_carried_into_a_frame_known_to_show_nothing():
             return labels[0], labels[0]
 
         curve = []
-        batches = PairBatches(samples, pairs=1, seed=1)
+        batches = ClipBatches(samples, batch_size=1, seed=1)
         train_detector(small_detector(), batches, 1, refine=both, report=curve.append, **QUICK)
         return curve[0]
 
@@ -234,7 +235,7 @@ def test_it_learns_one_object_and_keeps_it_with_maskconsist():
         return type(sample)(sample.frames, (sample.labels[0], none), sample.flow)
 
     model = small_detector()
-    batches = PairBatches([without_the_second_label(n) for n in range(201, 205)], seed=1)
+    batches = ClipBatches([without_the_second_label(n) for n in range(201, 205)], seed=1)
     curve = []
     train_detector(
         model,

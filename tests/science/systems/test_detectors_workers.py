@@ -13,7 +13,7 @@ from science.systems.test_detectors_batches import marked
 from science.two_processes import run_two_processes, sum_over_workers
 from wsvis.learning.workers import Group
 from wsvis.maskconsist import refine as refine_file
-from wsvis.systems.batches import PairBatches, PairSample
+from wsvis.systems.clips import ClipBatches, ClipSample
 from wsvis.systems.mask_rcnn.build import build_detector
 from wsvis.systems.mask_rcnn.learner import COUNTS, train_detector
 from wsvis.types import FrameInstances
@@ -25,7 +25,7 @@ def some_without_labels():
     """Six pairs; the last two have no label in either frame and give no loss."""
     none = FrameInstances(np.zeros(0, np.int64), np.zeros(0, np.float32), ())
     whole = marked(6)
-    return whole[:4] + [PairSample(pair.frames, (none, none), pair.flow) for pair in whole[4:]]
+    return whole[:4] + [ClipSample(pair.frames, (none, none), pair.flow) for pair in whole[4:]]
 
 
 def train(worker, workers, folder):
@@ -36,7 +36,7 @@ def train(worker, workers, folder):
     curve = []
     train_detector(
         model,
-        PairBatches(some_without_labels(), pairs=4, seed=1, worker=worker, workers=workers),
+        ClipBatches(some_without_labels(), batch_size=4, seed=1, worker=worker, workers=workers),
         3,
         refine=refine,
         optimiser="sgd",

@@ -5,7 +5,7 @@ import pytest
 
 from wsvis.config import Config
 from wsvis.data.load import load_dataset
-from wsvis.evaluation.stages import consistency_of, quality_of, track_quality_of
+from wsvis.evaluation.stages import consistency, quality, track_quality
 from wsvis.flow.stages import decoded_flow, flow, step_flow
 from wsvis.payload import Payload, from_bytes, instances_to_payload, to_bytes
 from wsvis.settings import with_overrides
@@ -47,22 +47,22 @@ class Stored:
 
 
 def test_true_masks_are_followed_and_measured(data, moving, perfect):
-    process = tracks(CONFIG, {}, detections="found")
+    process = tracks(CONFIG, {})
     followed = {
-        video.id: process(video, {"found": perfect[video.id], "step_flow": moving[video.id]})
+        video.id: process(video, {"predictions": perfect[video.id], "step_flow": moving[video.id]})
         for video in data.videos
     }
-    found = track_quality_of("tracks")(CONFIG, data, Stored(tracks=followed), None).data
+    found = track_quality(CONFIG, data, Stored(tracks=followed), None).data
     assert found["video_ap50"] > 0.9
     assert found["video_ap"] <= found["video_ap50"]
     assert found["videos"] == 3
     blind = {name: instances_to_payload([FrameInstances(*_none())] * 11) for name in perfect}
-    process = tracks(CONFIG, {}, detections="found")
+    process = tracks(CONFIG, {})
     nothing = {
-        video.id: process(video, {"found": blind[video.id], "step_flow": moving[video.id]})
+        video.id: process(video, {"predictions": blind[video.id], "step_flow": moving[video.id]})
         for video in data.videos
     }
-    found = track_quality_of("tracks")(CONFIG, data, Stored(tracks=nothing), None).data
+    found = track_quality(CONFIG, data, Stored(tracks=nothing), None).data
     assert (found["video_ap"], found["video_ar10"]) == (0.0, 0.0)
 
 
@@ -74,23 +74,23 @@ def test_settings_reach_the_tracker(data, moving, perfect):
     one = with_overrides(CONFIG, {"tracking.max_tracks": 1})
     none = with_overrides(CONFIG, {"tracking.min_score": 1.0})
     video = max(data.videos, key=lambda v: len(v.instances))
-    inputs = {"found": perfect[video.id], "step_flow": moving[video.id]}
-    every = payload_to_tracks(tracks(CONFIG, {}, detections="found")(video, inputs))
+    inputs = {"predictions": perfect[video.id], "step_flow": moving[video.id]}
+    every = payload_to_tracks(tracks(CONFIG, {})(video, inputs))
     assert len(every) > 1
-    assert len(payload_to_tracks(tracks(one, {}, detections="found")(video, inputs))) == 1
+    assert len(payload_to_tracks(tracks(one, {})(video, inputs))) == 1
     # true masks score 1, which is at least 1
-    assert len(payload_to_tracks(tracks(none, {}, detections="found")(video, inputs))) == len(every)
+    assert len(payload_to_tracks(tracks(none, {})(video, inputs))) == len(every)
 
 
 def test_true_masks_are_stable_and_measured_as_perfect_frames(data, moving, perfect):
-    inputs = Stored(found=perfect, step_flow=moving)
-    found = consistency_of("found")(CONFIG, data, inputs, None).data
+    inputs = Stored(masks=perfect, step_flow=moving)
+    found = consistency(CONFIG, data, inputs, None).data
     assert found["tc"] > 0.95
     assert found["pairs"] == 30
-    frames = quality_of("found")(CONFIG, data, inputs, None).data
+    frames = quality(CONFIG, data, inputs, None).data
     assert frames["ap50"] == frames["ap75"] == pytest.approx(1)
-    absent = Stored(found={k: perfect[k] for k in list(perfect)[:2]}, step_flow=moving)
-    assert consistency_of("found")(CONFIG, data, absent, None).data["videos"] == 2
+    absent = Stored(masks={k: perfect[k] for k in list(perfect)[:2]}, step_flow=moving)
+    assert consistency(CONFIG, data, absent, None).data["videos"] == 2
 
 
 def test_tracks_survive_the_store(data, perfect):

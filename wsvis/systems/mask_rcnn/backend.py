@@ -1,15 +1,14 @@
-"""What a detector is to the rest of the project.
+"""Mask R-CNN's training step, split at the only place where labels are needed.
 
-A training step is split at the only place where labels are needed, so that labels can be made from
-the model's own predictions within the same forward pass: ``run`` needs no targets; its ``Pass``
-gives predictions without gradient and, once targets are known, losses. H W pixels of an image.
+Labels can so be made from the model's own predictions within the same forward pass: ``run`` needs
+no targets; its pass gives predictions without gradient and, once targets are known, losses.
+H W pixels of an image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -19,12 +18,10 @@ from torchvision.ops import batched_nms, clip_boxes_to_image
 from wsvis.backbones.networks import Backbone
 from wsvis.backbones.pyramid import Pyramid
 from wsvis.instances import InstanceTensors
+from wsvis.systems.detector import Pass, Selection
 
 LOSSES = ("cls", "box", "mask", "rpn_cls", "rpn_box")
 """Names of the five losses of Mask R-CNN, whatever a library calls them."""
-
-BACKBONE = "net.backbone.backbone"
-"""Where a detector keeps its pre-trained part."""
 
 SMALLEST_SIDE = 1e-2
 """Predicted boxes narrower than this are no boxes (torchvision's value), pixels."""
@@ -33,34 +30,9 @@ Refine = Callable[[list[InstanceTensors], list[InstanceTensors]], list[InstanceT
 """(predictions, targets) of the images of a batch -> the targets to train on."""
 
 
-@dataclass(frozen=True)
-class Selection:
-    """Which predictions count."""
-
-    most: int = 100
-    """Per image (paper: "top 100 predictions")."""
-    score: float = 0.05
-    nms: float = 0.5
-    """Box NMS within a class (paper: 0.5)."""
-    classes_per_box: Literal["best", "every"] = "every"
-    """every: a box may be several classes, as the libraries have it at inference; best: "the class
-    with highest score for the box" (paper Sec. 3.3)."""
-
-
 @runtime_checkable
-class Pass(Protocol):
-    """One forward pass over a few images."""
-
-    def predictions(
-        self, selection: Selection, sizes: Sequence[tuple[int, int]] | None = None
-    ) -> list[InstanceTensors]:
-        """Best first, without gradient; never a ground-truth box.
-
-        Args:
-            selection: which.
-            sizes: rows and columns of the masks; default: those of the images.
-        """
-        ...
+class MaskRcnnPass(Pass, Protocol):
+    """One forward pass of Mask R-CNN over a few images."""
 
     def losses(
         self, targets: Sequence[InstanceTensors], background: Sequence[bool]
@@ -78,15 +50,6 @@ class Pass(Protocol):
         ...
 
 
-@runtime_checkable
-class Detector(Protocol):
-    """A torch module; :func:`training_losses` is its ``forward``."""
-
-    def run(self, images: Sequence[Float[Tensor, "3 _ _"]]) -> Pass:
-        """Everything that needs no targets. Images are RGB in 0..1, of any sizes."""
-        ...
-
-
 class MaskRcnn(nn.Module):
     """What both backends share; each adds ``net`` and ``run``.
 
@@ -95,6 +58,7 @@ class MaskRcnn(nn.Module):
         normalisation: of frames, as the weights expect.
     """
 
+    system = "mask_rcnn"
     net: nn.Module
     """The library's network, with our :class:`~wsvis.backbones.pyramid.Pyramid` as backbone."""
 
@@ -120,13 +84,13 @@ class MaskRcnn(nn.Module):
         """See :func:`training_losses`."""
         return training_losses(self, images, targets, refine, selection, background)
 
-    def run(self, images: Sequence[Float[Tensor, "3 _ _"]]) -> Pass:
-        """See :class:`Detector`."""
+    def run(self, images: Sequence[Float[Tensor, "3 _ _"]]) -> MaskRcnnPass:
+        """See :class:`wsvis.systems.detector.Detector`."""
         raise NotImplementedError
 
 
 def training_losses(
-    detector: Detector,
+    detector: MaskRcnn,
     images: Sequence[Float[Tensor, "3 _ _"]],
     targets: Sequence[InstanceTensors],
     refine: Refine | None = None,

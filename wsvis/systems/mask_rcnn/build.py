@@ -1,24 +1,59 @@
-"""A detector from its settings, with initial weights from wherever they are."""
+"""A Mask R-CNN on a backbone, by the library that is asked for."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Mapping
+from typing import Any
+
 from torch import nn
 
-from wsvis.backbones.networks import Backbone, build_backbone
-from wsvis.backbones.weights import load_backbone_weights
-from wsvis.cam.classifier import classifier_from_payload
-from wsvis.errors import InputError
+from wsvis.backbones.networks import Backbone
+from wsvis.config import Config
 from wsvis.payload import Payload
 from wsvis.systems.config import DetectorConfig
+from wsvis.systems.mask_rcnn.config import MaskRcnnConfig
 from wsvis.systems.mask_rcnn.detectron2_backend import Detectron2Detector
+from wsvis.systems.mask_rcnn.detectron2_parts import need_detectron2
 from wsvis.systems.mask_rcnn.torchvision_backend import TorchvisionDetector
+from wsvis.systems.networks import build_on_backbone
+
+BACKENDS: dict[str, type[nn.Module]] = {
+    "torchvision": TorchvisionDetector,
+    "detectron2": Detectron2Detector,
+}
+
+
+def build(settings: Config, trunk: Backbone, classes: int, normalisation: str) -> nn.Module:
+    """The network that some settings ask for."""
+    kind: Any = BACKENDS[settings.mask_rcnn.backend]
+    frozen = settings.detector.frozen_stages
+    return kind(trunk, classes, normalisation=normalisation, frozen_stages=frozen)
+
+
+def rebuild(
+    data: Mapping[str, Any], trunk: Backbone, classes: int, normalisation: str
+) -> nn.Module:
+    """The network of a stored description.
+
+    Raises:
+        ValueError: no backend is called so.
+    """
+    if data["backend"] not in BACKENDS:
+        raise ValueError(f"no detector backend is called {data['backend']!r}")
+    kind: Any = BACKENDS[data["backend"]]
+    return kind(trunk, classes, normalisation=normalisation)
+
+
+def check(settings: Config) -> None:
+    """An ``InputError`` where the library is not installed."""
+    if settings.mask_rcnn.backend == "detectron2":
+        need_detectron2()
 
 
 def build_detector(
     classes: int,
     *,
-    backend: str = DetectorConfig.backend,
+    backend: str = MaskRcnnConfig.backend,
     backbone: str = DetectorConfig.backbone,
     weights: str = "none",
     classifier: Payload | None = None,
@@ -27,7 +62,7 @@ def build_detector(
     stride_two_padding: str = "symmetric",
     seed: int = 0,
 ) -> nn.Module:
-    """A detector (:class:`wsvis.systems.mask_rcnn.backend.Detector`) in training mode.
+    """A Mask R-CNN (:class:`wsvis.systems.mask_rcnn.backend.MaskRcnn`) in training mode.
 
     Args:
         classes: of objects, without background.
@@ -44,33 +79,17 @@ def build_detector(
     Raises:
         InputError: weights absent or of another architecture; detectron2 not installed.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if weights == "classifier":
-            trunk, normalisation = _from_classifier(classifier, backbone)
-        else:
-            trunk = build_backbone(backbone, stride_two_padding=stride_two_padding)
-            load_backbone_weights(trunk, weights)
-        if backend == "torchvision":
-            model: nn.Module = TorchvisionDetector(
-                trunk, classes, normalisation=normalisation, frozen_stages=frozen_stages
-            )
-        elif backend == "detectron2":
-            model = Detectron2Detector(
-                trunk, classes, normalisation=normalisation, frozen_stages=frozen_stages
-            )
-        else:
-            raise ValueError(f"no detector backend is called {backend!r}")
-    return model.train()
-
-
-def _from_classifier(classifier: Payload | None, name: str) -> tuple[Backbone, str]:
-    if classifier is None:
-        raise ValueError("weights 'classifier' need the trained classifier")
-    start = classifier_from_payload(classifier)
-    if start.backbone.name != name:
-        raise InputError(
-            f"detector.weights is classifier, whose backbone is {start.backbone.name}, not {name}; "
-            f"set detector.backbone to {start.backbone.name} or name other weights"
-        )
-    return start.backbone.train(), start.normalisation
+    if backend not in BACKENDS:
+        raise ValueError(f"no detector backend is called {backend!r}")
+    kind: Any = BACKENDS[backend]
+    return build_on_backbone(
+        lambda trunk, expected: kind(
+            trunk, classes, normalisation=expected, frozen_stages=frozen_stages
+        ),
+        backbone=backbone,
+        weights=weights,
+        classifier=classifier,
+        normalisation=normalisation,
+        stride_two_padding=stride_two_padding,
+        seed=seed,
+    )

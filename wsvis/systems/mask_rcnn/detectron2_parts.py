@@ -4,16 +4,24 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from torch import nn
 
 from wsvis.backbones.pyramid import SIZES
 from wsvis.errors import InputError
 
 ABSENT = (
-    "detector.backend is detectron2, which is not installed; install it from "
-    "github.com/facebookresearch/detectron2 (without build isolation) or set detector.backend to "
+    "mask_rcnn.backend is detectron2, which is not installed; install it from "
+    "github.com/facebookresearch/detectron2 (without build isolation) or set mask_rcnn.backend to "
     "torchvision"
 )
+
+
+def need_detectron2() -> None:
+    """An ``InputError`` where detectron2 is not installed."""
+    if find_spec("detectron2") is None:
+        raise InputError(ABSENT)
 
 
 def detectron2_parts(name: str, strides: tuple[int, ...], classes: int) -> dict[str, nn.Module]:

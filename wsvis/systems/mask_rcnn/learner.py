@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from wsvis.config import Config
 from wsvis.instances import InstanceTensors
 from wsvis.learning.loop import Losses, mixed_precision, train
 from wsvis.learning.schedule import Optimisation
 from wsvis.learning.workers import ALONE, Group
-from wsvis.maskconsist.refine import Pair
-from wsvis.systems.batches import TrainingPair
+from wsvis.maskconsist.config import MaskConsistConfig
+from wsvis.maskconsist.refine import Pair, refine
+from wsvis.settings import flatten
+from wsvis.systems.clips import Clip
 from wsvis.systems.config import DetectorConfig
-from wsvis.systems.mask_rcnn.backend import BACKBONE, LOSSES, Refine, Selection
-from wsvis.systems.mask_rcnn.checkpoint import identity
+from wsvis.systems.detector import Selection
+from wsvis.systems.learner import ClipLearner
+from wsvis.systems.mask_rcnn.backend import LOSSES, Refine
 
 COUNTS = ("labels", "targets", "predictions")
 """Reported per frame: labels given, targets after refine, predictions it saw."""
@@ -34,7 +40,7 @@ class RefinePair(Protocol):
         ...
 
 
-class MaskRcnnLearner:
+class MaskRcnnLearner(ClipLearner):
     """What Mask R-CNN learns from frame pairs; see :class:`wsvis.learning.loop.Learner`.
 
     Each pair passes by itself, with a random seed of its own, so that any number of workers compute
@@ -42,79 +48,41 @@ class MaskRcnnLearner:
 
     Args:
         model: a detector of ours, on the device to train on.
-        learning_rate: of all but the backbone.
-        backbone_rate_factor: the backbone's rate over it.
         refine: makes targets from predictions and labels; ``None``: labels as they are.
         refine_from: the step from which it does.
         selection: which predictions it gets.
         empty_as_background: every frame without labels gives a loss, not only those that are known
             to show no class.
         settings: what else tells this training from others (refine's thresholds), for resuming.
-        group: the workers that train together.
-        wrapped: ``model`` made data-parallel, if it is.
+        shared: rates and workers: see :class:`wsvis.systems.learner.ClipLearner`.
     """
-
-    kind, title = "detector training", "the detector"
-    cure = "lower detector.learning_rate or set detector.clip_norm"
 
     def __init__(
         self,
         model: nn.Module,
         *,
-        learning_rate: float,
-        backbone_rate_factor: float,
         refine: RefinePair | None,
         refine_from: int,
         selection: Selection,
         empty_as_background: bool,
         settings: str = "",
-        group: Group = ALONE,
-        wrapped: nn.Module | None = None,
+        **shared: Any,
     ) -> None:
-        self.network = model
-        self.forward: Any = wrapped or model
-        self.device = next(p for p in model.parameters() if p.requires_grad).device
-        self.learning_rate, self.backbone_rate_factor = learning_rate, backbone_rate_factor
+        how = f"MaskConsist from {refine_from}" if refine else "Mask R-CNN"
+        super().__init__(model, settings=f"{how}, {settings}", **shared)
         self.refine, self.refine_from, self.selection = refine, refine_from, selection
-        self.empty_as_background, self.settings = empty_as_background, settings
-        self.group = group
+        self.empty_as_background = empty_as_background
 
-    def parameter_groups(self) -> list[dict[str, Any]]:
-        """The backbone, and all else that learns."""
-        rate = self.learning_rate
-        trunk = {id(p) for p in self.network.get_submodule(BACKBONE).parameters()}
-        learned = [p for p in self.network.parameters() if p.requires_grad]
-        return [
-            {
-                "params": [p for p in learned if id(p) in trunk],
-                "lr": rate * self.backbone_rate_factor,
-            },
-            {"params": [p for p in learned if id(p) not in trunk], "lr": rate},
-        ]
-
-    def learned(self) -> dict[str, Tensor]:
-        """All weights."""
-        return self.network.state_dict()
-
-    def about(self) -> dict[str, Any]:
-        """Which network, and how labels are made consistent."""
-        how = f"MaskConsist from {self.refine_from}" if self.refine else "Mask R-CNN"
-        return {**identity(self.network), "training": f"{how}, {self.settings}"}
-
-    def parts(self, batch: list[TrainingPair]) -> list[TrainingPair]:
-        """One pair after the other."""
-        return batch
-
-    def losses(self, part: TrainingPair, step: int, count: int) -> Losses:
+    def losses(self, part: Clip, step: int, count: int) -> Losses:
         """The sum of Mask R-CNN's five losses, a mean over the pairs of the step."""
-        pair = pair_to_device(part, self.device)
+        pair = part.to(self.device)
         counts = _Counts()
-        refine = counts.counting(pair, self.refine if step >= self.refine_from else None)
+        refine_pair = counts.counting(pair, self.refine if step >= self.refine_from else None)
         background = [known or self.empty_as_background for known in pair.background]
         torch.manual_seed(pair.seed)
         with mixed_precision(self.device):
             parts = self.forward(
-                list(pair.images), list(pair.targets), refine, self.selection, background
+                list(pair.images), list(pair.targets), refine_pair, self.selection, background
             )
         values = torch.stack([parts[name].float() for name in LOSSES]) / count
         numbers = torch.cat([values.detach(), values.new_tensor(counts.numbers)])
@@ -129,9 +97,46 @@ class MaskRcnnLearner:
         return {"loss": float(totals.sum()), **losses, **means}
 
 
+def learner(
+    settings: Config, network: nn.Module, group: Group, wrapped: nn.Module | None
+) -> MaskRcnnLearner:
+    """The learner that some settings ask for."""
+    consist = settings.maskconsist
+    return MaskRcnnLearner(
+        network,
+        learning_rate=settings.detector.learning_rate,
+        backbone_rate_factor=settings.detector.backbone_rate_factor,
+        refine=refiner(consist),
+        refine_from=consist.start_step,
+        selection=Selection(
+            most=consist.predictions, score=consist.prediction_score, classes_per_box="best"
+        ),
+        empty_as_background=settings.detector.empty_as_background,
+        settings=json.dumps(flatten(consist), sort_keys=True),
+        group=group,
+        wrapped=wrapped,
+    )
+
+
+def refiner(settings: MaskConsistConfig) -> RefinePair | None:
+    """MaskConsist with its thresholds and switches; ``None`` where labels are used as they are."""
+    if not settings.enabled:
+        return None
+    return partial(
+        refine,
+        box_iou_threshold=settings.box_iou_threshold,
+        iom_threshold=settings.iom_threshold if settings.iom_nms else None,
+        intra=settings.intra,
+        inter=settings.inter,
+        overlap=settings.overlap,
+        min_match_iou=settings.min_match_iou,
+        labels_first=settings.labels_first,
+    )
+
+
 def train_detector(
     model: nn.Module,
-    batches: Callable[[int], Iterator[list[TrainingPair]]],
+    batches: Callable[[int], Iterator[list[Clip]]],
     steps: int,
     *,
     refine: RefinePair | None = None,
@@ -159,7 +164,7 @@ def train_detector(
 
     Args:
         model: a detector of ours, on the device to train on.
-        batches: step -> batches from that step on (:class:`wsvis.systems.batches.PairBatches`).
+        batches: step -> batches from that step on (:class:`wsvis.systems.clips.ClipBatches`).
         steps: updates in all.
         refine: makes targets from predictions and labels; ``None``: labels as they are.
         refine_from: the step from which it does.
@@ -212,40 +217,18 @@ def train_detector(
     return train(learner, batches, steps, optimisation, group=group, wrapped=wrapped, **loop)
 
 
-def pair_to_device(pair: TrainingPair, device: torch.device) -> TrainingPair:
-    """The same pair on another device."""
-    if pair.flow_ab.device == device:
-        return pair
-
-    def moved(instances: InstanceTensors) -> InstanceTensors:
-        parts = (instances.boxes, instances.labels, instances.masks, instances.scores)
-        return InstanceTensors(*(part.to(device, non_blocking=True) for part in parts))
-
-    def sent(values: Tensor) -> Tensor:
-        return values.to(device, non_blocking=True)
-
-    return TrainingPair(
-        images=(sent(pair.images[0]), sent(pair.images[1])),
-        targets=(moved(pair.targets[0]), moved(pair.targets[1])),
-        flow_ab=sent(pair.flow_ab),
-        flow_ba=sent(pair.flow_ba),
-        seed=pair.seed,
-        background=pair.background,
-    )
-
-
 class _Counts:
     """How many labels went in, and what became of them."""
 
     def __init__(self) -> None:
         self.labels = self.targets = self.predictions = self.frames = 0
 
-    def counting(self, pair: TrainingPair, refine: RefinePair | None) -> Refine | None:
-        """``refine`` with the pair's flow, for the detector's forward pass."""
+    def counting(self, pair: Clip, refine_pair: RefinePair | None) -> Refine | None:
+        """``refine_pair`` with the pair's flow, for the detector's forward pass."""
         given = sum(len(instances) for instances in pair.targets)
         self.labels += given
         self.frames += len(pair.images)
-        if refine is None:
+        if refine_pair is None:
             self.targets += given
             return None
 
@@ -253,7 +236,7 @@ class _Counts:
             predictions: list[InstanceTensors], targets: list[InstanceTensors]
         ) -> list[InstanceTensors]:
             (a, b), (of_a, of_b) = predictions, targets
-            made = refine((a, b), (of_a, of_b), pair.flow_ab, pair.flow_ba)
+            made = refine_pair((a, b), (of_a, of_b), *pair.flow[0])
             # nothing is carried into a frame that is known to show nothing
             both = zip(made, targets, pair.background, strict=True)
             kept = [given if known else new for new, given, known in both]

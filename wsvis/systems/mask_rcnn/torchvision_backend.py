@@ -31,7 +31,8 @@ from wsvis.backbones.normalise import MEAN_STD
 from wsvis.backbones.pyramid import SIZES, Pyramid, norm_layer
 from wsvis.instances import InstanceTensors
 from wsvis.systems.config import DetectorConfig
-from wsvis.systems.mask_rcnn.backend import MaskRcnn, Selection, no_losses, select_boxes
+from wsvis.systems.detector import Selection
+from wsvis.systems.mask_rcnn.backend import MaskRcnn, no_losses, select_boxes
 from wsvis.systems.mask_rcnn.roi_pool import RoiPool
 
 
