@@ -74,3 +74,47 @@ def test_files_are_short():
     }
     assert {name: n for name, n in lines.items() if n > 350} == {}
     assert median(lines.values()) < 150
+
+
+def test_no_ten_equal_lines_stand_in_two_files():
+    places: dict[tuple[str, ...], str] = {}
+    repeated = set()
+    for folder in PACKAGES.values():
+        for path in sorted(folder.rglob("*.py")):
+            lines = [line.strip() for line in path.read_text().splitlines()]
+            code = [line for line in lines if line and not line.startswith(("import ", "from "))]
+            name = str(path.relative_to(ROOT))
+            for start in range(len(code) - 9):
+                window = tuple(code[start : start + 10])
+                if places.setdefault(window, name) != name:
+                    repeated.add((places[window], name, window[0]))
+    assert repeated == set()
+
+
+TELLS_WHAT_PEOPLE_SEE = ("report/", "run/", "record/pictures.py")
+"""Where the platform may name stages: what reports and pictures show, and ``wsvis run``."""
+ORDINARY = {"frames", "tracks"}
+"""Stages whose names are words of tables, files and commands too."""
+
+
+def test_the_platform_knows_no_stage_and_no_system_by_name():
+    from wsvis.pipeline import BY_NAME
+    from wsvis.systems import SYSTEMS
+
+    names = {*BY_NAME, *SYSTEMS} - ORDINARY
+    named = {}
+    for path in PACKAGES["wsvis_platform"].rglob("*.py"):
+        file = path.relative_to(PACKAGES["wsvis_platform"]).as_posix()
+        texts = {
+            node.value
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        }
+        if not file.startswith(TELLS_WHAT_PEOPLE_SEE) and texts & names:
+            named[file] = texts & names
+    assert named == {}
+
+
+def test_the_loop_knows_no_system():
+    for path in sorted((ROOT / "wsvis" / "learning").glob("*.py")):
+        assert not {name for name in imported(path) if name.startswith("wsvis.systems")}, path.name

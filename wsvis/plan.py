@@ -171,6 +171,11 @@ def affected(plan: Plan, names: Iterable[str]) -> set[str]:
     return changing
 
 
+def shown_stage(target: str) -> str:
+    """The stage whose instances a quality stage measures; of tracks what they join."""
+    return pipeline.BY_NAME[target].roles(Config()).get("masks", "predictions")
+
+
 class _Maker:
     """Steps by key, as they are found on the way from the targets back."""
 

@@ -67,6 +67,22 @@ def merged(parts: Sequence[Measurement]) -> Measurement:
 
 
 @dataclass(frozen=True)
+class Row:
+    """One row of a table: a named setting and its scores on both sides."""
+
+    name: str
+    measurement: Measurement
+    """On the clips of the training."""
+    held_out: Measurement | None = None
+    paper: Mapping[str, float] = field(default_factory=dict)
+    """Column -> the paper's own number, in points."""
+    against: str = ""
+    """Name of the row that it is compared with; empty: the first."""
+    target: str = ""
+    """The quality stage that its pictures are of."""
+
+
+@dataclass(frozen=True)
 class Trial:
     """One setting and what became of it."""
 

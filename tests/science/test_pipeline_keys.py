@@ -154,7 +154,9 @@ def test_every_setting_reaches_a_stage():
     arms = [with_overrides(config, {"system": system}) for system in SYSTEMS]
     named = {n for stage in STAGES for arm in arms for n in stage.depends_on(arm)}
     left = {n for n in flatten(config) if n not in named and n.split(".")[0] not in named}
-    assert {n for n in left if not n.startswith("data.")} == {"self_training.teacher"}
+    assert {n for n in left if not n.startswith("data.")} == {
+        *("labels", "self_training.teacher"),  # which stage an input is
+    }
     assert "self_labels" in changed({"self_training.teacher": "fcam_labels"})
 
 

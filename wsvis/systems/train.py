@@ -111,9 +111,11 @@ def training_clips(settings: Config, dataset: Dataset, inputs: Inputs) -> Stored
     if not len(clips):
         what = f"no two frames {delta} apart have" if system.clip > 1 else "no frame has"
         floors = ["pairs.delta"] if system.clip > 1 else []
-        floors += ["self_training.score"] if settings.labels == "self_labels" else []
-        floors.append("detector.label_score")
-        raise InputError(f"{dataset.name}: {what} a label; lower {', '.join(floors)}")
+        floors = " or ".join([*floors, "detector.label_score"])
+        raise InputError(
+            f"{dataset.name}: {what} a label; lower {floors}, or, where a detector finds the "
+            "labels, self_training.score"
+        )
     return clips
 
 

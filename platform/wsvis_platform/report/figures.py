@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 
 from wsvis.evaluation.metrics import heading
 
-Row = Mapping[str, Any]
+Numbers = Mapping[str, Any]
 
 SYMBOLS = {
     "fcam.amplification": "A, amplification",
@@ -36,7 +36,7 @@ _FEWEST_FOR_SURFACE = 10
 _MARKERS = "oD^sPv*X"
 
 
-def objective_figure(rows: Sequence[Row], axes: tuple[str, str], metric: str) -> Figure:
+def objective_figure(rows: Sequence[Numbers], axes: tuple[str, str], metric: str) -> Figure:
     """The objective of every trial, a panel per pair of settings; the best ringed with mean, std.
 
     A row with ``pruned`` true is drawn hollow: its mean is over fewer seeds, so it is no rival.
@@ -72,7 +72,7 @@ def objective_figure(rows: Sequence[Row], axes: tuple[str, str], metric: str) ->
 
 
 def _panel(
-    ax: Axes, rows: Sequence[Row], axes: tuple[str, str], metric: str
+    ax: Axes, rows: Sequence[Numbers], axes: tuple[str, str], metric: str
 ) -> tuple[float, float, Any]:
     """One pair of settings; the range of scores, and what a colour bar needs."""
     ax.set_xlabel(SYMBOLS.get(axes[0], axes[0]))
@@ -137,7 +137,7 @@ def _panel(
     return low, high, drawn
 
 
-def _other_pairs(rows: Sequence[Row], axes: tuple[str, str]) -> list[tuple[str, str]]:
+def _other_pairs(rows: Sequence[Numbers], axes: tuple[str, str]) -> list[tuple[str, str]]:
     """Every other pair of settings that vary, at most five: with the first they fill a page."""
     names = [
         name
@@ -148,7 +148,7 @@ def _other_pairs(rows: Sequence[Row], axes: tuple[str, str]) -> list[tuple[str, 
     return pairs[:5]
 
 
-def _positions(ax: Axes, rows: Sequence[Row], name: str, side: str) -> np.ndarray:
+def _positions(ax: Axes, rows: Sequence[Numbers], name: str, side: str) -> np.ndarray:
     """Numbers as they are; words by rank, with tick labels."""
     column = [row[name] for row in rows]
     if all(isinstance(value, int | float) for value in column):
@@ -183,7 +183,7 @@ def _widened(values: np.ndarray) -> tuple[float, float]:
     return float(values.min()) - margin, float(values.max()) + margin
 
 
-def _splitting(rows: Sequence[Row], axes: tuple[str, str]) -> str:
+def _splitting(rows: Sequence[Numbers], axes: tuple[str, str]) -> str:
     """The first word-valued setting besides the axes that varies, or empty."""
     for name in rows[0]:
         if "." in name and name not in axes and isinstance(rows[0][name], str):
@@ -216,12 +216,12 @@ def _key(label: str, marker: str, *, hollow: bool = False) -> Line2D:
     return Line2D([], [], color="dimgrey", mfc=fill, marker=marker, linestyle="none", label=label)
 
 
-def count_text(rows: Sequence[Row]) -> str:
+def count_text(rows: Sequence[Numbers]) -> str:
     """``1 trial``, ``12 trials``."""
     return "1 trial" if len(rows) == 1 else f"{len(rows)} trials"
 
 
-def _mean_std(row: Row, metric: str) -> str:
+def _mean_std(row: Numbers, metric: str) -> str:
     std = float(row.get(f"{metric}_std", math.nan))
     text = f"{100 * float(row[metric]):.1f}"
     return text if math.isnan(std) else f"{text} ± {100 * std:.1f}"

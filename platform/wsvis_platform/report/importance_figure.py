@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from wsvis.evaluation.metrics import heading
-from wsvis_platform.report.figures import SYMBOLS, Row, count_text
+from wsvis_platform.report.figures import SYMBOLS, Numbers, count_text
 
 FEWEST_FOR_IMPORTANCE = 8
 """Below this a variance decomposition says nothing."""
 
 
-def setting_importance(rows: Sequence[Row], metric: str, seed: int) -> dict[str, float]:
+def setting_importance(rows: Sequence[Numbers], metric: str, seed: int) -> dict[str, float]:
     """Share of the objective's variance each setting explains (fANOVA; sums to 1), largest first.
 
     Empty with fewer than ``FEWEST_FOR_IMPORTANCE`` finite trials, or where nothing varies.
@@ -72,7 +72,7 @@ def setting_importance(rows: Sequence[Row], metric: str, seed: int) -> dict[str,
     }
 
 
-def importance_figure(rows: Sequence[Row], metric: str, seed: int) -> Figure:
+def importance_figure(rows: Sequence[Numbers], metric: str, seed: int) -> Figure:
     """Bars of :func:`setting_importance`; with too few trials the objective over each setting."""
     shares = setting_importance(rows, metric, seed)
     if not shares:
@@ -91,7 +91,7 @@ def importance_figure(rows: Sequence[Row], metric: str, seed: int) -> Figure:
     return figure
 
 
-def _slices(rows: Sequence[Row], metric: str) -> Figure:
+def _slices(rows: Sequence[Numbers], metric: str) -> Figure:
     """The objective over each setting, where shares of its variance would say nothing."""
     names = list(dict.fromkeys(name for row in rows for name in row if "." in name))
     figure = Figure(figsize=(3.2 * max(len(names), 2), 3.4), layout="constrained")

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from wsvis.evaluation.metrics import SHOWN, heading
 from wsvis_platform.report.sweep_tables import SHORT, setting_text
-from wsvis_platform.results import Measurement, score_text
+from wsvis_platform.results import Measurement, Row, score_text
 
 BRIEF = {
     **SHORT,
@@ -66,16 +66,16 @@ def row_note(
     return "\n\n".join([*lines, picture(run, "pictures/strip.jpg")])
 
 
-def sweep_note(run: str, best: tuple[str, Measurement], table: str, pictures: Sequence[str]) -> str:
+def sweep_note(run: str, best: Row, table: str, pictures: Sequence[str]) -> str:
     """Describes a sweep or an ablation: its best row, its table, its pictures.
 
     Args:
         run: id of the run in MLflow, whose pictures are shown.
-        best: name and measurement of the best row.
+        best: the best row.
         table: Markdown.
         pictures: artifacts of the run.
     """
-    name, scored = best
+    name, scored = best.name, best.measurement
     setting = f", {setting_text(scored.overrides)}" if scored.overrides else ""
     shown = [picture(run, path) for path in pictures]
     # a text that is too long for MLflow would lose its end

@@ -20,11 +20,8 @@ from wsvis_platform.names import row_file_name
 from wsvis_platform.record.provenance import git_state
 from wsvis_platform.report.figures import objective_figure
 from wsvis_platform.report.importance_figure import importance_figure
-from wsvis_platform.results import Measurement, Trial
+from wsvis_platform.results import Row, Trial
 from wsvis_platform.store.store import Store
-
-Row = tuple[str, str, Measurement, Measurement | None]
-"""Name, quality stage, measurement on the training clips and on held-out clips."""
 
 BEST = "best of the sweep"
 """Name of the winner's row; the trial itself is its run."""
@@ -32,13 +29,13 @@ BEST = "best of the sweep"
 
 def best_row(rows: Sequence[Row], metric: str) -> Row:
     """The winner of the sweep, or the best of the rows that learn from no annotated mask."""
-    winner = next((row for row in rows if row[0] == BEST), None)
-    return winner or max(methods(rows), key=lambda row: row[2].rank(metric))
+    winner = next((row for row in rows if row.name == BEST), None)
+    return winner or max(methods(rows), key=lambda row: row.measurement.rank(metric))
 
 
 def methods(rows: Sequence[Row]) -> Sequence[Row]:
     """The rows that learn from no annotated mask, unless all do: an upper bound is never best."""
-    weak = [row for row in rows if not any(map(_learns_from_truth, row[2].keys[0]))]
+    weak = [row for row in rows if not any(map(_learns_from_truth, row.measurement.keys[0]))]
     return weak or rows
 
 
@@ -50,9 +47,11 @@ def _learns_from_truth(step: str) -> bool:
 
 def best_numbers(row: Row) -> dict[str, float]:
     """The best row's numbers as a sweep's own: ``best/ap50``, ``best_held_out/ap50``."""
-    numbers = {f"best/{name}": value for name, value in row[2].summary().items()}
-    if row[3] is not None:
-        numbers |= {f"best_held_out/{name}": value for name, value in row[3].summary().items()}
+    numbers = {f"best/{name}": value for name, value in row.measurement.summary().items()}
+    if row.held_out is not None:
+        numbers |= {
+            f"best_held_out/{name}": value for name, value in row.held_out.summary().items()
+        }
     return {name: value for name, value in numbers.items() if math.isfinite(value)}
 
 
@@ -96,22 +95,22 @@ def write_figures(
 
 def write_detector(folder: Path, row: Row, store: Store) -> Path | None:
     """The detector that a row trained with its first seed, for ``wsvis predict --checkpoint``."""
-    name, _, scored, _ = row
+    scored = row.measurement
     key = scored.keys[0].get(SYSTEM)
     if key is None:
         return None
     payload = store.read(SYSTEM, key)
-    file = folder / "detectors" / f"{row_file_name(name)}_seed{scored.seeds[0]}.safetensors"
+    file = folder / "detectors" / f"{row_file_name(row.name)}_seed{scored.seeds[0]}.safetensors"
     file.parent.mkdir(exist_ok=True)
     write_bytes(file, to_bytes(payload))
     return file
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    name, target, scored, other = row
+    scored, other = row.measurement, row.held_out
     return {
-        "name": name,
-        "quality_stage": target,
+        "name": row.name,
+        "quality_stage": row.target,
         "settings": scored.overrides,
         "seeds": list(scored.seeds),
         "per_seed": scored.per_seed,

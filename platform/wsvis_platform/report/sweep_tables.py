@@ -13,7 +13,7 @@ from rich.table import Table
 
 from wsvis.evaluation.metrics import SHOWN, heading, shown_with
 from wsvis.files.atomic import write_text
-from wsvis_platform.results import Measurement, Trial, score_text
+from wsvis_platform.results import Row, Trial, score_text
 
 SHORT = {
     "fcam.amplification": "A",
@@ -38,7 +38,7 @@ def setting_text(overrides: Mapping[str, Any]) -> str:
 
 def result_table(
     title: str,
-    rows: Sequence[tuple[str, Measurement | None, Measurement | None]],
+    rows: Sequence[Row],
     metric: str,
     held_out: bool,
 ) -> Table:
@@ -52,13 +52,15 @@ def result_table(
     if held_out:
         for name in metrics:
             table.add_column(f"held-out {heading(name)}", justify="right")
-    for name, measurement, other in rows:
-        cells = [name, setting_text(measurement.overrides) if measurement else "-"]
-        cells += [score_text(measurement, name) for name in metrics]
-        if held_out:
-            cells += [score_text(other, name) for name in metrics]
-        table.add_row(*cells)
+    for row in rows:
+        table.add_row(*_result_cells(row, metrics, held_out))
     return table
+
+
+def _result_cells(row: Row, metrics: Sequence[str], held_out: bool) -> list[str]:
+    cells = [row.name, setting_text(row.measurement.overrides)]
+    cells += [score_text(row.measurement, name) for name in metrics]
+    return cells + [score_text(row.held_out, name) for name in metrics if held_out]
 
 
 def trial_table(trials: Sequence[Trial], metric: str, shown: int = 8) -> Table:
@@ -114,21 +116,14 @@ def write_trials(path: Path, trials: Sequence[Trial], metric: str) -> None:
     write_text(path, text.getvalue())
 
 
-def markdown_results(
-    rows: Sequence[tuple[str, Measurement | None, Measurement | None]], metric: str, held_out: bool
-) -> str:
+def markdown_results(rows: Sequence[Row], metric: str, held_out: bool) -> str:
     """The result table as Markdown."""
     metrics = shown_with(metric)
     heads = ["method", "setting", *map(heading, metrics)]
     if held_out:
         heads += [f"held-out {heading(name)}" for name in metrics]
     lines = [heads, ["---"] * 2 + ["---:"] * (len(heads) - 2)]
-    for name, measurement, other in rows:
-        cells = [name, setting_text(measurement.overrides) if measurement else "-"]
-        cells += [score_text(measurement, name) for name in metrics]
-        if held_out:
-            cells += [score_text(other, name) for name in metrics]
-        lines.append(cells)
+    lines += [_result_cells(row, metrics, held_out) for row in rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 

@@ -7,14 +7,14 @@ which every cell names the stored results behind it).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from wsvis.evaluation.metrics import SHOWN, heading
-from wsvis_platform.results import Measurement, score_text
+from wsvis_platform.results import Measurement, Row, score_text
 
 Side = Literal["training", "held-out"]
 
@@ -35,19 +35,6 @@ class Columns:
     """Of its files."""
     title: str = ""
     """Above the caption that all tables of a run share."""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method of a table."""
-
-    name: str
-    measurement: Measurement
-    held_out: Measurement | None = None
-    paper: Mapping[str, float] = field(default_factory=dict)
-    """Column -> the paper's own number, in points."""
-    against: str = ""
-    """Name of the row that it is compared with; empty: the first."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wsvis_platform.report.tables import Row, reference_row
+from wsvis_platform.report.tables import reference_row
+from wsvis_platform.results import Row
 
 
 def traced_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:

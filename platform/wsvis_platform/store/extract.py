@@ -21,7 +21,7 @@ import os
 import pickle
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ from wsvis.pipeline import BY_NAME
 from wsvis_platform.store.lone_video import set_aside_dead, try_alone
 from wsvis_platform.store.materialise import Runner
 from wsvis_platform.store.store import Store
-from wsvis_platform.store.video_worker import Row, Task, VideoWorkers
+from wsvis_platform.store.video_worker import OnVideo, Task, VideoOutcome, VideoWorkers
 
 LOST = (RayActorError, WorkerCrashedError, RayOutOfMemory)
 LARGEST_BLOCK = 16
@@ -96,7 +96,7 @@ def ray_data_runner(
         gpus_per_worker: GPUs a worker of a stage with a network holds.
     """
 
-    def run(stage: str, tasks: Sequence[Task], store: Store, on_row: Callable[[Row], None]) -> None:
+    def run(stage: str, tasks: Sequence[Task], store: Store, on_row: OnVideo) -> None:
         network = wants_actors(stage, tasks[0].step.config, gpus_per_worker > 0)
         gpus = gpus_per_worker if network else 0
         have = ray.cluster_resources()
@@ -151,18 +151,22 @@ def workers_die(what: str, error: BaseException) -> InputError:
     )
 
 
-def _row(plain: dict[str, Any]) -> Row:
+def _row(plain: dict[str, Any]) -> VideoOutcome:
     corrupt = tuple(plain["corrupt"]) if plain["status"] == "corrupt" else None
-    return Row(plain["video"], plain["status"], plain["detail"], corrupt)
+    return VideoOutcome(plain["video"], plain["status"], plain["detail"], corrupt)
 
 
 @ray.remote(num_cpus=1, max_retries=0)
-def _watch_alone(stage: str, root: str, task: Task) -> Row:
+def _watch_alone(stage: str, root: str, task: Task) -> VideoOutcome:
     return try_alone(stage, task, Store(root))
 
 
 def _alone(
-    stage: str, tasks: Sequence[Task], store: Store, on_row: Callable[[Row], None], gpus: float
+    stage: str,
+    tasks: Sequence[Task],
+    store: Store,
+    on_row: OnVideo,
+    gpus: float,
 ) -> None:
     """One after the other, with the whole cluster to itself, the videos at which workers died."""
     for task in tasks:

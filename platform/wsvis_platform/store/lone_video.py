@@ -23,13 +23,13 @@ from pathlib import Path
 from wsvis.passing_faults import PassingFault
 from wsvis_platform.store.manifest import DIED
 from wsvis_platform.store.store import Store
-from wsvis_platform.store.video_worker import MOST_DEATHS, Row, Task, VideoWorkers
+from wsvis_platform.store.video_worker import MOST_DEATHS, Task, VideoOutcome, VideoWorkers
 
 _STOPPED_BY_SOMEBODY = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux' prctl
 
 
-def try_alone(stage: str, task: Task, store: Store) -> Row:
+def try_alone(stage: str, task: Task, store: Store) -> VideoOutcome:
     """Compute and stage one video in a process of its own; set it aside when that dies too.
 
     It is tried until ``MOST_DEATHS`` processes and one more have died at it, those before included.
@@ -48,7 +48,7 @@ def try_alone(stage: str, task: Task, store: Store) -> Row:
         return set_aside_dead(stage, task, store, ending)
 
 
-def set_aside_dead(stage: str, task: Task, store: Store, ending: str) -> Row:
+def set_aside_dead(stage: str, task: Task, store: Store, ending: str) -> VideoOutcome:
     """Record that processes died at a video, the last one while it was tried alone."""
     video = task.video.id
     reason = (
@@ -56,10 +56,10 @@ def set_aside_dead(stage: str, task: Task, store: Store, ending: str) -> Row:
         f"last time with this video alone; 'wsvis store retry --video {video}' clears this"
     )
     store.quarantine(stage, task.step.key, video, reason, DIED)
-    return Row(video, "quarantined", reason)
+    return VideoOutcome(video, "quarantined", reason)
 
 
-def _watched(stage: str, task: Task, store: Store) -> tuple[Row | None, str]:
+def _watched(stage: str, task: Task, store: Store) -> tuple[VideoOutcome | None, str]:
     """The row that a process of its own gives, or ``None`` and how that process ended."""
     with tempfile.TemporaryDirectory() as name:
         job, answer, error_file = (Path(name) / each for each in ("job", "answer", "said"))
@@ -82,7 +82,7 @@ def _watched(stage: str, task: Task, store: Store) -> tuple[Row | None, str]:
         content = json.loads(answer.read_bytes()) if answer.is_file() else {}
     if "row" in content:
         corrupt = content["row"].pop("corrupt")
-        return Row(**content["row"], corrupt=tuple(corrupt) if corrupt else None), ""
+        return VideoOutcome(**content["row"], corrupt=tuple(corrupt) if corrupt else None), ""
     if "error" in content:
         raise RuntimeError(f"{stage} of {task.video.id}: {content['error']}")
     if -code in _STOPPED_BY_SOMEBODY:

@@ -26,9 +26,10 @@ from wsvis_platform.store.manifest import NO_INPUT
 from wsvis_platform.store.still_true import holds, omitted, outdated
 from wsvis_platform.store.store import WHOLE, CorruptEntryError, Store
 from wsvis_platform.store.video_worker import (
-    Row,
+    OnVideo,
     StoreInputs,
     Task,
+    VideoOutcome,
     VideoWorkers,
     usable_videos,
     why_unusable,
@@ -57,7 +58,7 @@ class Outcome:
         return f"{self.stage}: {self.status} {what}{bad} [{self.key[:8]}] {self.seconds:.1f} s"
 
 
-Runner = Callable[[str, Sequence[Task], Store, Callable[[Row], None]], None]
+Runner = Callable[[str, Sequence[Task], Store, OnVideo], None]
 """Stage name, what to do, store, and whom to tell about each finished video."""
 
 
@@ -65,9 +66,7 @@ Trainer = Callable[[Step, Dataset, Store, Report | None], None]
 """Trains the network of a step in its own way and leaves it staged in the store."""
 
 
-def run_here(
-    stage: str, tasks: Sequence[Task], store: Store, on_row: Callable[[Row], None]
-) -> None:
+def run_here(stage: str, tasks: Sequence[Task], store: Store, on_row: OnVideo) -> None:
     """The plain runner: one video after another in this process."""
     workers = VideoWorkers(stage, store)
     suspects: list[Task] = []
@@ -260,9 +259,9 @@ class Materialiser:
 
     def _run_tasks(self, stage: str, tasks: Sequence[Task], total: int) -> None:
         done = total - len(tasks)
-        corrupt: list[Row] = []
+        corrupt: list[VideoOutcome] = []
 
-        def on_row(row: Row) -> None:
+        def on_row(row: VideoOutcome) -> None:
             nonlocal done
             done += 1
             if row.status == "stopped":

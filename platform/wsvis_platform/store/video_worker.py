@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from wsvis.data.fingerprint import video_fingerprint
@@ -31,7 +31,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Row:
+class VideoOutcome:
     """What became of one video in one attempt."""
 
     video: str
@@ -42,6 +42,10 @@ class Row:
     """The reason; of a suspect the key of its entry."""
     corrupt: tuple[str, str, str] | None = None
     """stage, key and item of the corrupt input."""
+
+
+OnVideo = Callable[[VideoOutcome], None]
+"""Called with each finished video."""
 
 
 class StoreInputs:
@@ -99,7 +103,7 @@ class VideoWorkers:
         self.stage, self.store = stage, store
         self.ready: dict[str, VideoWorker] = {}
 
-    def run(self, task: Task, deaths_allowed: int = MOST_DEATHS - 1) -> Row:
+    def run(self, task: Task, deaths_allowed: int = MOST_DEATHS - 1) -> VideoOutcome:
         """Compute and stage one video. Its failure is its own: the reason is kept, others go on.
 
         Args:
@@ -110,28 +114,32 @@ class VideoWorkers:
         key, video = task.step.key, task.video
         staging = self.store.staging(self.stage, key)
         if staging.has(video.id):
-            return Row(video.id, "done")  # by a worker that was killed before it could tell
+            return VideoOutcome(
+                video.id, "done"
+            )  # by a worker that was killed before it could tell
         if staging.deaths(video.id) > deaths_allowed:
-            return Row(video.id, "suspect", key)
+            return VideoOutcome(video.id, "suspect", key)
         try:
             with staging.attempt(video.id):
                 return self._attempt(task, key)
         except CorruptEntryError as error:
-            return Row(video.id, "corrupt", error.reason, (error.stage, error.key, error.item))
+            return VideoOutcome(
+                video.id, "corrupt", error.reason, (error.stage, error.key, error.item)
+            )
         except Exception as error:
             if is_passing(error):
                 return _stopped(self.stage, video, error)
             if isinstance(error, InputError):  # of the place where the reason is to be kept
-                return Row(video.id, "stopped", str(error))
+                return VideoOutcome(video.id, "stopped", str(error))
             raise
 
-    def _attempt(self, task: Task, key: str) -> Row:
+    def _attempt(self, task: Task, key: str) -> VideoOutcome:
         video = task.video
         if key not in self.ready:
             try:
                 self.ready[key] = VideoWorker(task.step, self.store)
             except InputError as error:  # of a network, which is no video's
-                return Row(video.id, "stopped", str(error))
+                return VideoOutcome(video.id, "stopped", str(error))
         try:
             payload = self.ready[key].compute(video)
         except CorruptEntryError:
@@ -141,13 +149,13 @@ class VideoWorkers:
                 return _stopped(self.stage, video, error)
             return self._set_aside(task, key, error)
         self.store.stage_item(self.stage, key, video.id, payload)
-        return Row(video.id, "done")
+        return VideoOutcome(video.id, "done")
 
-    def _set_aside(self, task: Task, key: str, error: Exception) -> Row:
+    def _set_aside(self, task: Task, key: str, error: Exception) -> VideoOutcome:
         """Record that the video is bad, unless its files cannot be reached: then nobody knows."""
         video = task.video
         if folder_is_away(task.folder):
-            return Row(
+            return VideoOutcome(
                 video.id,
                 "stopped",
                 f"{task.folder}: the folder of the data is gone or empty ({video.id} was being "
@@ -157,7 +165,7 @@ class VideoWorkers:
         fingerprint = video_fingerprint(video)  # an error of the disk shows here at the latest
         reason = reason_text(error)
         self.store.quarantine(self.stage, key, video.id, reason, BAD_INPUT, fingerprint)
-        return Row(video.id, "quarantined", reason)
+        return VideoOutcome(video.id, "quarantined", reason)
 
 
 def reason_text(error: Exception) -> str:
@@ -169,8 +177,8 @@ def reason_text(error: Exception) -> str:
     return f"{type(error).__name__}: {error} ({where})".replace("\n", " ")
 
 
-def _stopped(stage: str, video: Video, error: Exception) -> Row:
-    return Row(video.id, "stopped", str(passing_fault(f"{stage} of {video.id}", error)))
+def _stopped(stage: str, video: Video, error: Exception) -> VideoOutcome:
+    return VideoOutcome(video.id, "stopped", str(passing_fault(f"{stage} of {video.id}", error)))
 
 
 def over_data(source: Source) -> bool:

@@ -16,7 +16,7 @@ from wsvis.config import Config
 from wsvis.errors import InputError
 from wsvis.evaluation.report import json_ready
 from wsvis.files.atomic import write_text
-from wsvis.pipeline import shown_stage
+from wsvis.plan import shown_stage
 from wsvis.settings import with_overrides
 from wsvis.types import Dataset
 from wsvis.viz.movies import write_png
@@ -27,23 +27,19 @@ from wsvis_platform.record.label_files import write_labels
 from wsvis_platform.record.pictures import comparison
 from wsvis_platform.report.tables import (
     Columns,
-    Row,
     latex_table,
     markdown_table,
     table_cells,
     uneven,
 )
 from wsvis_platform.report.trace import traced_rows
-from wsvis_platform.results import Measurement
+from wsvis_platform.results import Measurement, Row
 from wsvis_platform.store.store import Store
 from wsvis_platform.study.baselines import measure_all
 from wsvis_platform.study.session import open_run
 from wsvis_platform.study.sides import describe
 
 THRESHOLD = "ir_labels.foreground_threshold"
-
-_Setting = tuple[Sequence[str], Mapping[str, Any]]
-"""Quality stages, and the settings they are measured under."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +50,6 @@ class Variant:
     overrides: Mapping[str, Any]
     paper: Mapping[str, float] = field(default_factory=dict)
     """Column -> the paper's number in points."""
-    targets: tuple[str, ...] = ()
-    """Quality stages that measure this row; empty: those of the ablation."""
     against: str = ""
     """Name of the row that it is compared with; empty: the first."""
 
@@ -85,26 +79,23 @@ def ablation_and_report(
     """
     started = time.monotonic()
     variants = _chosen_rows(variants, options.rows)
-    of_each = [tuple(variant.targets or targets) for variant in variants]
-    every = list(dict.fromkeys(target for some in of_each for target in some))
-    with open_run("ablations", name, config, options, preset, every) as run:
+    with open_run("ablations", name, config, options, preset, targets) as run:
         options = with_gpus(options, run.gpus)
         screen, dataset, held_out, store = run.screen, run.dataset, run.held_out, run.store
         folder, record, prepare_on = run.folder, run.record, run.prepare
 
         def measured(
-            videos: Dataset, rows: Sequence[_Setting], trained_on: Dataset | None
+            videos: Dataset, rows: Sequence[Mapping[str, Any]], trained_on: Dataset | None
         ) -> list[Measurement]:
-            groups: dict[tuple[str, ...], list[Config]] = {}
-            for stages, overrides in rows:
-                groups.setdefault(tuple(stages), []).extend(
-                    with_overrides(replace(config, seed=seed), overrides) for seed in options.seeds
-                )
-            for stages, whole in groups.items():
-                prepare_on(whole, videos, stages, trained_on)
+            configs = [
+                with_overrides(replace(config, seed=seed), overrides)
+                for overrides in rows
+                for seed in options.seeds
+            ]
+            prepare_on(configs, videos, targets, trained_on)
             return measure_all(
                 config,
-                rows,
+                [(targets, overrides) for overrides in rows],
                 options.seeds,
                 videos,
                 store,
@@ -113,20 +104,17 @@ def ablation_and_report(
             )
 
         thresholds = [{THRESHOLD: threshold} for threshold in options.thresholds] or [{}]
-        choices: list[_Setting] = [
-            (stages, {**variant.overrides, **threshold})
-            for variant, stages in zip(variants, of_each, strict=True)
-            for threshold in thresholds
+        choices = [
+            {**variant.overrides, **threshold} for variant in variants for threshold in thresholds
         ]
         measurements = measured(dataset, choices, None)
         best = _best_of_each(measurements, len(variants))
         others: Sequence[Measurement | None] = [None] * len(best)
         if held_out is not None:
-            chosen = [(w, each.overrides) for w, each in zip(of_each, best, strict=True)]
-            others = measured(held_out, chosen, dataset)
+            others = measured(held_out, [each.overrides for each in best], dataset)
 
         rows = [
-            Row(variant.name, each, other, variant.paper, variant.against)
+            Row(variant.name, each, other, variant.paper, variant.against, targets[0])
             for variant, each, other in zip(variants, best, others, strict=True)
         ]
         for line in uneven(rows):
@@ -134,13 +122,12 @@ def ablation_and_report(
         caption = _caption(title, dataset, held_out, options, variants)
         files = _write(folder, rows, measurements, caption, tables)
         markdown = files[0].read_text()
-        if "pseudo_label_quality" in every:
-            for row in rows:
-                name = re.sub(r"\W+", "_", row.name).strip("_")
-                files += write_labels(folder, name, row.measurement, dataset, store)
-        files += _write_comparison(folder, rows, of_each, dataset, held_out, store)
+        for row in rows:
+            name = re.sub(r"\W+", "_", row.name).strip("_")
+            files += write_labels(folder, name, row, dataset, store)
+        files += _write_comparison(folder, rows, dataset, held_out, store)
         record.results(
-            [(r.name, w[0], r.measurement, r.held_out) for r, w in zip(rows, of_each, strict=True)],
+            rows,
             [],
             "ap50",
             ("", ""),
@@ -224,17 +211,16 @@ def _write(
 def _write_comparison(
     folder: Path,
     rows: Sequence[Row],
-    targets: Sequence[Sequence[str]],
     dataset: Dataset,
     held_out: Dataset | None,
     store: Store,
 ) -> list[Path]:
     """All rows on the same consecutive frames, held-out ones where there are some; first seed."""
     methods = {}
-    for row, stages in zip(rows, targets, strict=True):
+    for row in rows:
         measurement = row.measurement if held_out is None else row.held_out
         if measurement is not None:
-            methods[row.name] = (shown_stage(stages[0]), measurement.keys[0])
+            methods[row.name] = (shown_stage(row.target), measurement.keys[0])
     side = "held-out clips" if held_out else "training clips"
     about = f"seed {rows[0].measurement.seeds[0]}, {side}, "
     picture = comparison(held_out or dataset, store, methods, about=about)

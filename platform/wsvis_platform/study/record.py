@@ -16,8 +16,7 @@ import numpy as np
 
 from wsvis.config import Config
 from wsvis.evaluation.metrics import shown_with
-from wsvis.pipeline import shown_stage
-from wsvis.plan import make_plan, settings_read
+from wsvis.plan import make_plan, settings_read, shown_stage
 from wsvis.settings import config_slice, flatten, with_overrides
 from wsvis.types import Dataset
 from wsvis.viz.movies import write_png
@@ -32,7 +31,6 @@ from wsvis_platform.record.tracker import Tracker
 from wsvis_platform.report.notes import row_note, sweep_note, trial_name
 from wsvis_platform.report.summary import (
     BEST,
-    Row,
     best_numbers,
     best_row,
     write_detector,
@@ -40,7 +38,7 @@ from wsvis_platform.report.summary import (
     write_summary,
 )
 from wsvis_platform.report.sweep_tables import setting_text
-from wsvis_platform.results import Measurement, Trial
+from wsvis_platform.results import Measurement, Row, Trial
 from wsvis_platform.run_lock import is_driven
 from wsvis_platform.stopping import exit_status, not_cut_short
 from wsvis_platform.store.store import Store
@@ -152,11 +150,11 @@ class SweepRecord:
                 inputs=self.inputs,
             )
             return
-        self._trial(trial, (name, self.target, scored, None))
+        self._trial(trial, Row(name, scored, target=self.target))
 
     def _trial(self, trial: Trial, row: Row, detector: str = "") -> None:
         """A measured trial; the best one once more, with its numbers on held-out clips."""
-        scored = row[2]
+        scored = row.measurement
         self._child(
             trial_name(trial.label, trial.overrides, pruned=trial.pruned),
             self._identity(scored.overrides, scored.seeds),
@@ -190,15 +188,15 @@ class SweepRecord:
         for row in rows:
             detector = write_detector(self.folder, row, self.store)
             file = f"detectors/{detector.name}" if detector else ""
-            if row[0] == BEST:  # its trial is its run
-                self._trial(next(t for t in trials if t.measurement == row[2]), row, file)
+            if row.name == BEST:  # its trial is its run
+                self._trial(next(t for t in trials if t.measurement == row.measurement), row, file)
                 continue
             self._child(
-                row[0],
-                f"{self.folder.name}/{row[0]}",
+                row.name,
+                f"{self.folder.name}/{row.name}",
                 row,
-                title=f"{row[0]}: {setting_text(row[2].overrides)}",
-                file=row_file_name(row[0]),
+                title=f"{row.name}: {setting_text(row.measurement.overrides)}",
+                file=row_file_name(row.name),
                 detector=file,
             )
         seed = self.options.sampler_seed if isinstance(self.options, SweepOptions) else 0
@@ -207,11 +205,11 @@ class SweepRecord:
         write_summary(written[-1], rows, metric, self.dataset, self.options.seeds)
         best = best_row(rows, metric)
         pictures = [file.name for file in written if file.suffix == ".png"]
-        note = partial(sweep_note, best=(best[0], best[2]), table=table, pictures=pictures)
+        note = partial(sweep_note, best=best, table=table, pictures=pictures)
         self.tracker.log_parent(self.parent, best_numbers(best), written, note)
         first, *more = shown_with(metric)
         shown = [first, f"{first}_std", f"held_out/{first}", *more]
-        swept = dict.fromkeys(name for row in rows for name in row[2].overrides)
+        swept = dict.fromkeys(name for row in rows for name in row.measurement.overrides)
         self.tracker.share_view(shown, list(swept), self.parent)
 
     def _child(
@@ -226,7 +224,7 @@ class SweepRecord:
         seconds: float = 0.0,
         pruned: bool = False,
     ) -> None:
-        _, target, scored, other = row
+        target, scored, other = row.target, row.measurement, row.held_out
         config = with_overrides(replace(self.config, seed=scored.seeds[0]), scored.overrides)
         # numbers over fewer seeds have a group of their own: in a list sorted by the objective
         # they would stand among those that they cannot be compared with

@@ -11,11 +11,9 @@ from wsvis.data.load import load_dataset, read_dataset, resolved
 from wsvis.data.select import keep_used_classes
 from wsvis.data.splits import save_split, split_dataset
 from wsvis.errors import InputError
-from wsvis.plan import stage_keys
 from wsvis.types import Dataset
 from wsvis_platform.console import Screen
-from wsvis_platform.options import RunOptions, SweepOptions
-from wsvis_platform.store.store import Store
+from wsvis_platform.options import RunOptions
 
 
 def load_both(
@@ -32,19 +30,6 @@ def load_both(
     except InputError as error:
         screen.warn(f"nothing is held out: {error}")
         return dataset, None
-
-
-def classifier_line(
-    config: Config, options: SweepOptions, held_out: Dataset, trained_on: Dataset, store: Store
-) -> str:
-    """How well the classifiers know frames they have not seen."""
-    parts = []
-    for seed in options.seeds:
-        seeded = replace(config, seed=seed)
-        keys = stage_keys(seeded, held_out, ["classifier_quality"], trained_on)
-        parts.append(store.read("classifier_quality", keys["classifier_quality"]).data["mAP"])
-    shown = ", ".join(f"{100 * value:.1f}" for value in parts)
-    return f"classifier mAP on held-out clips, seed by seed: {shown}"
 
 
 def save_held_out(config: Config, folder: Path) -> None:

@@ -19,6 +19,7 @@ from wsvis_platform.config_files import write_config
 from wsvis_platform.console import shown_path
 from wsvis_platform.options import SweepOptions
 from wsvis_platform.record.label_files import write_labels
+from wsvis_platform.report.classifier_line import CLASSIFIER_QUALITY, classifier_line
 from wsvis_platform.report.summary import BEST
 from wsvis_platform.report.sweep_tables import (
     markdown_results,
@@ -27,11 +28,10 @@ from wsvis_platform.report.sweep_tables import (
     trial_table,
     write_trials,
 )
-from wsvis_platform.results import Measurement, Trial, score_text
+from wsvis_platform.results import Measurement, Row, Trial, score_text
 from wsvis_platform.store.store import Store
 from wsvis_platform.study.baselines import Baseline, best_baselines, measure_all
 from wsvis_platform.study.session import open_run
-from wsvis_platform.study.sides import classifier_line
 from wsvis_platform.study.trials import best_of, run_trials
 
 
@@ -109,22 +109,21 @@ def sweep_and_report(
         _require_success(trials, metric, folder)
 
         rows = _rows(config, options, fixed, baselines, best, trials, target, dataset, store)
-        others: list[Measurement | None] = [None] * len(rows)
         if held_out is not None:
             prepared_held_out = _prepared_held_out(
-                config, held_out, [where for _, where, _ in rows], prepare, dataset
+                config, held_out, [row.target for row in rows], prepare, dataset
             )
             prepare_on(
                 _seeded(config, options),
                 held_out,
-                (*prepared_held_out, "classifier_quality"),
+                (*prepared_held_out, CLASSIFIER_QUALITY),
                 dataset,
             )
-            screen.line(classifier_line(config, options, held_out, dataset, store))
+            screen.line(classifier_line(config, options.seeds, held_out, dataset, store))
             with screen.bar("held-out clips") as bar:
                 measured = measure_all(
                     config,
-                    [((where,), measurement.overrides) for _, where, measurement in rows],
+                    [((row.target,), row.measurement.overrides) for row in rows],
                     options.seeds,
                     held_out,
                     store,
@@ -132,26 +131,26 @@ def sweep_and_report(
                     gpus=options.gpus_per_worker,
                     progress=bar.update,
                 )
-            others = list(measured)
+            pairs = zip(rows, measured, strict=True)
+            rows = [replace(row, held_out=other) for row, other in pairs]
 
         winner = _best_measurement(trials, metric)
         chosen = with_overrides(config, winner.overrides) if winner else config
         best_file = folder / "best_config.json"
         write_config(best_file, chosen)
         files = [best_file, folder / "trials.csv"]
-        if winner and target == "pseudo_label_quality":
-            files += write_labels(folder, "best", winner, dataset, store)
-        table = [(*row, other) for row, other in zip(rows, others, strict=True)]
-        shown = [(row, measurement, other) for row, _, measurement, other in table]
-        markdown = markdown_results(shown, metric, held_out is not None)
+        if winner:
+            best_row = Row(BEST, winner, target=target)
+            files += write_labels(folder, "best", best_row, dataset, store)
+        markdown = markdown_results(rows, metric, held_out is not None)
         files.append(folder / "table.md")
         write_text(files[-1], markdown)
-        record.results(table, trials, metric, axes, markdown, files)
+        record.results(rows, trials, metric, axes, markdown, files)
         screen.show(trial_table(trials, metric))
         screen.show(
             result_table(
                 f"{dataset.name}, {len(options.seeds)} seeds, mean ± std; best by {metric}",
-                shown,
+                rows,
                 metric,
                 held_out is not None,
             )
@@ -209,10 +208,10 @@ def _rows(
     target: str,
     dataset: Dataset,
     store: Store,
-) -> list[tuple[str, str, Measurement]]:
-    """Name, quality stage and measurement of each row of the result table."""
+) -> list[Row]:
+    """Each row of the result table, measured on the training clips."""
     where = {each.name: each.target for each in baselines}
-    rows = [(name, where[name], measurement) for name, measurement in best.items()]
+    rows = [Row(name, each, target=where[name]) for name, each in best.items()]
     settings = dict(fixed)
     winner = _best_measurement(trials, options.metric)
     if winner is None:
@@ -227,11 +226,9 @@ def _rows(
         store,
         gpus=options.gpus_per_worker,
     )
-    rows += [
-        (name, target, measurement) for name, measurement in zip(settings, measured, strict=True)
-    ]
+    rows += [Row(name, each, target=target) for name, each in zip(settings, measured, strict=True)]
     if winner is not None:
-        rows.append((BEST, target, winner))
+        rows.append(Row(BEST, winner, target=target))
     return rows
 
 

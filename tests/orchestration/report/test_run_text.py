@@ -3,7 +3,7 @@
 import pytest
 
 from wsvis_platform.report.notes import row_note, sweep_note, trial_name
-from wsvis_platform.results import Measurement
+from wsvis_platform.results import Measurement, Row
 
 
 @pytest.mark.parametrize(
@@ -52,10 +52,10 @@ def test_the_description_of_a_pruned_trial_begins_with_that():
 
 
 def test_a_sweep_is_described_by_best_row_pictures_and_table():
-    text = sweep_note("abc", ("best of the sweep", FOUND), "| a |\n", ["objective.png"])
+    text = sweep_note("abc", Row("best of the sweep", FOUND), "| a |\n", ["objective.png"])
     assert text.startswith("Best: **best of the sweep**, T 0.80")
     assert "![objective.png](get-artifact?path=objective.png&run_uuid=abc)" in text
     assert text.index("| a |") < text.index("![")  # the numbers are what is seen first
-    long = sweep_note("abc", ("ours", FOUND), "| a |\n" * 5000, ["objective.png"])
+    long = sweep_note("abc", Row("ours", FOUND), "| a |\n" * 5000, ["objective.png"])
     assert len(long) < 7000
     assert long.endswith("(get-artifact?path=objective.png&run_uuid=abc)")

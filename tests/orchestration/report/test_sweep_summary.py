@@ -10,14 +10,14 @@ from wsvis.systems.checkpoint import detector_to_payload
 from wsvis.systems.mask_rcnn.build import build_detector
 from wsvis_platform.predict.video import read_detector
 from wsvis_platform.report.summary import best_numbers, best_row, methods, write_detector
-from wsvis_platform.results import Measurement
+from wsvis_platform.results import Measurement, Row
 from wsvis_platform.store.store import WHOLE, Store
 
 CLASSES = ["cat", "dog"]
 
 
 def row(name, target, value=0.4, keys=None):
-    return name, target, Measurement({}, (0,), [{"ap50": value}], [keys or {}]), None
+    return Row(name, Measurement({}, (0,), [{"ap50": value}], [keys or {}]), target=target)
 
 
 def test_an_upper_bound_is_never_the_best_row():
@@ -26,16 +26,16 @@ def test_an_upper_bound_is_never_the_best_row():
         row("self-training", "prediction_quality", 0.5, {"teacher:system": "k", "system": "k"}),
         row("supervised", "prediction_quality", 0.9, {"truth_labels": "k", "system": "k"}),
     ]
-    assert [each[0] for each in methods(rows)] == ["ours", "self-training"]
+    assert [each.name for each in methods(rows)] == ["ours", "self-training"]
     assert methods(rows[2:]) == rows[2:]
-    assert best_row(rows, "ap50")[0] == "self-training"
+    assert best_row(rows, "ap50").name == "self-training"
     winner = row("best of the sweep", "prediction_quality", 0.1)
     assert best_row([*rows, winner], "ap50") == winner
 
 
 def test_the_best_row_s_numbers_are_grouped_and_finite():
     found = Measurement({}, (0,), [{"ap50": 0.4, "tc": math.nan}])
-    numbers = best_numbers(("ours", "prediction_quality", found, found))
+    numbers = best_numbers(Row("ours", found, found))
     assert numbers == {"best/ap50": 0.4, "best_held_out/ap50": 0.4}
 
 

@@ -7,7 +7,6 @@ import pytest
 from wsvis.evaluation.report import json_ready
 from wsvis_platform.report.tables import (
     Columns,
-    Row,
     latex_table,
     markdown_table,
     paired_difference,
@@ -15,7 +14,7 @@ from wsvis_platform.report.tables import (
     uneven,
 )
 from wsvis_platform.report.trace import traced_rows
-from wsvis_platform.results import Measurement, merged
+from wsvis_platform.results import Measurement, Row, merged
 
 
 def measurement(*ap50, coverage=1.0, seeds=None):

@@ -258,6 +258,6 @@ def test_a_video_that_a_killed_worker_had_finished_is_not_computed_again(tmp_pat
     task = video_worker.Task(step, DATA.videos[2])
     first_try = video_worker.VideoWorkers("first", store).run(task)
     retried = video_worker.VideoWorkers("first", store).run(task)
-    assert first_try == retried == video_worker.Row("v2", "done")
+    assert first_try == retried == video_worker.VideoOutcome("v2", "done")
     assert LOG == ["first v2"]
     assert store.staged("first", step.key) == {"v2"}

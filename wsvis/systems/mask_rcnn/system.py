@@ -15,7 +15,7 @@ def _describe(network: Any) -> dict[str, Any]:
 
 
 MASK_RCNN = System(
-    settings=("mask_rcnn", "maskconsist"),
+    settings=("mask_rcnn", "maskconsist", "pairs"),
     reads=("pair_flow",),
     supervision="masks",
     clip=2,
