@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -27,10 +28,9 @@ from wsvis.config import Config
 from wsvis.data.config import DataConfig
 from wsvis.data.frames import iterate_frames
 from wsvis.data.load import load_dataset
-from wsvis.one_machine import InMemory
+from wsvis.one_machine import InMemory, run_step
 from wsvis.payload import payload_to_instances
-from wsvis.pipeline import BY_NAME
-from wsvis.plan import needed
+from wsvis.plan import make_plan
 from wsvis.presets import PRESETS
 from wsvis.settings import with_overrides
 from wsvis.tracking.stages import payload_to_tracks
@@ -38,7 +38,7 @@ from wsvis.types import Dataset
 from wsvis.viz.movies import write_film
 from wsvis.viz.track_overlays import track_film
 
-TARGETS = ("fcam_labels", "fcam_tracks")
+TARGETS = ("fcam_labels", "tracks")
 
 
 def main() -> None:
@@ -56,11 +56,13 @@ def main() -> None:
     sizes = {f"{video.width}x{video.height}" for video in dataset.videos}
     print(f"{len(dataset.videos)} videos, {frames} frames, {', '.join(sorted(sizes))}")
     seconds, stored = timed_stages(config, dataset)
-    rows = {name: value / frames for name, value in seconds.items() if name in stored.videos}
+    rows = {
+        name: value / frames for name, value in seconds.items() if isinstance(stored[name], dict)
+    }
     for name, value in rows.items():
         print(f"{name:18} {1000 * value:8.1f} ms per frame")
     steps = config.detector.steps
-    print(f"{'detector':18} {1000 * seconds['fcam_detector'] / steps:8.1f} ms per step")
+    print(f"{'detector':18} {1000 * seconds['system'] / steps:8.1f} ms per step")
     film = timed_film(dataset, stored) / frames
     print(f"{'film':18} {1000 * film:8.1f} ms per frame")
     print(json.dumps({"per_frame": rows, "film": film, "detector_steps": steps}))
@@ -71,7 +73,11 @@ def chosen(given: argparse.Namespace) -> tuple[Config, Dataset]:
     config = PRESETS["clips" if given.videos else "clips-standin"]()
     data = DataConfig(kind="auto", path=given.videos, split="all")
     config = replace(config, data=data if given.videos else DataConfig(synthetic_videos=6))
-    settings: dict[str, object] = {"detector.steps": given.steps, "detector.warm_up": 1}
+    settings: dict[str, object] = {
+        "labels": "fcam_labels",
+        "detector.steps": given.steps,
+        "detector.warm_up": 1,
+    }
     if given.weights:
         settings["classifier.weights"] = given.weights
     config = with_overrides(config, settings)
@@ -79,39 +85,26 @@ def chosen(given: argparse.Namespace) -> tuple[Config, Dataset]:
     return config, replace(dataset, videos=dataset.videos[: given.count])
 
 
-def timed_stages(config: Config, dataset: Dataset) -> tuple[Mapping[str, float], InMemory]:
+def timed_stages(config: Config, dataset: Dataset) -> tuple[dict[str, float], dict[str, Any]]:
     """Processor seconds of every stage, and its results."""
-    stored, seconds = InMemory(), dict[str, float]()
-    for stage in needed(TARGETS):
-        shown = stage.shown(dataset)
-        if stage.whole is not None:
-            began = time.process_time()
-            stored.wholes[stage.name] = stage.whole(config, shown, stored, None)
-            seconds[stage.name] = time.process_time() - began
-            continue
-        assert stage.per_video is not None
-        networks = {n: stored.wholes[n] for n in stage.inputs if n in stored.wholes}
-        process = stage.per_video(config, networks)
+    memory, seconds, results = InMemory(), dict[str, float](), dict[str, Any]()
+    for step in make_plan(config, dataset, TARGETS).steps:
         began = time.process_time()
-        earlier = [name for name in stage.inputs if BY_NAME[name].per_video]
-        stored.videos[stage.name] = {
-            video.id: process(video, {name: stored.videos[name][video.id] for name in earlier})
-            for video in shown.videos
-        }
-        seconds[stage.name] = time.process_time() - began
-    return seconds, stored
+        run_step(step, dataset, memory)
+        seconds[step.name] = time.process_time() - began
+        kept = memory.wholes if step.definition().over_data else memory.videos
+        results[step.name] = kept[step.key]
+    return seconds, results
 
 
-def timed_film(dataset: Dataset, stored: InMemory) -> float:
+def timed_film(dataset: Dataset, stored: Mapping[str, Any]) -> float:
     """Processor seconds of drawing and writing all films."""
-    count = sum(
-        len(payload_to_instances(result)) for result in stored.videos["fcam_predictions"].values()
-    )
+    count = sum(len(payload_to_instances(result)) for result in stored["predictions"].values())
     assert count == sum(video.length for video in dataset.videos)
     with tempfile.TemporaryDirectory() as folder:
         began = time.process_time()
         for video in dataset.videos:
-            tracks = payload_to_tracks(stored.videos["fcam_tracks"][video.id])
+            tracks = payload_to_tracks(stored["tracks"][video.id])
             film = track_film(iterate_frames(video), tracks, dataset.classes)
             write_film(Path(folder) / f"{video.id}.webm", film, fps=10.0)
         return time.process_time() - began
