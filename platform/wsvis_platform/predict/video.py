@@ -48,7 +48,7 @@ class TrainedDetector:
 
 
 def read_detector(path: str) -> TrainedDetector:
-    """The detector in a file as the ``detector`` stage stores it.
+    """The detector in a file as the ``system`` stage stores it.
 
     Raises:
         InputError: the file is absent, unreadable, or holds something else; one line.

@@ -79,7 +79,8 @@ def ablation_and_report(
     """
     started = time.monotonic()
     variants = _chosen_rows(variants, options.rows)
-    with open_run("ablations", name, config, options, preset, targets) as run:
+    arms = [with_overrides(config, variant.overrides) for variant in variants]
+    with open_run("ablations", name, config, options, preset, targets, arms=arms) as run:
         options = with_gpus(options, run.gpus)
         screen, dataset, held_out, store = run.screen, run.dataset, run.held_out, run.store
         folder, record, prepare_on = run.folder, run.record, run.prepare

@@ -49,6 +49,7 @@ def open_run(
     preset: str,
     targets: Sequence[str],
     beside: Sequence[str] = (),
+    arms: Sequence[Config] = (),
 ) -> Iterator[OpenRun]:
     """Load the data, check what would fail late, start Ray and the MLflow run; end all of it.
 
@@ -60,6 +61,7 @@ def open_run(
         preset: the preset's name, for the record.
         targets: quality stages it measures, the one of its pictures first.
         beside: quality stages of its baselines.
+        arms: settings of its rows, where they are known: what would fail late is tried for each.
     """
     with contextlib.ExitStack() as stack:
         screen = stack.enter_context(Screen())
@@ -73,7 +75,8 @@ def open_run(
         refuse_second(folder)
         check_tracking(options.tracking_uri, output)
         dataset, held_out = load_both(config, options, screen)
-        check_settings(config, dataset, targets, held_out)
+        for arm in arms or (config,):
+            check_settings(arm, dataset, targets, held_out)
         stack.enter_context(only_driver(folder))
         screen.log_to(folder / "run.log")
         store = opened_store(output / "store", screen.warn)

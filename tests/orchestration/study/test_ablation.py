@@ -129,6 +129,25 @@ def test_rows_can_be_chosen_and_then_compare_with_what_is_there():
         _chosen_rows(variants, (4,))
 
 
+def test_a_row_that_could_not_be_built_ends_it_before_any_work(tmp_path):
+    """Not only the settings that the rows start from are tried."""
+    variants = [
+        Variant("good", {}),
+        Variant("bad", {"system": "boxinst", "detector.weights": "nowhere.pth"}),
+    ]
+    with pytest.raises(InputError, match=r"nowhere\.pth"):
+        ablation_and_report(
+            "ablation_boxinst",
+            with_overrides(TINY, {"detector.backbone": "small", "detector.weights": "standin"}),
+            AblationOptions(output=str(tmp_path), name="bad", seeds=(0,)),
+            preset="tiny",
+            title="Bad.",
+            variants=variants,
+            targets=["prediction_quality"],
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_held_out_clips_are_labelled_with_the_networks_of_the_training_clips(rows):
     for row in rows:
         for mine, theirs in zip(row.measurement.keys, row.held_out.keys, strict=True):
