@@ -22,7 +22,7 @@ from wsvis.evaluation.config import ConsistencyConfig
 from wsvis.flow.config import FlowConfig
 from wsvis.irn.config import FlowBoundaryConfig, IrnConfig, WalkConfig
 from wsvis.maskconsist.config import MaskConsistConfig
-from wsvis.refinement.config import CrfConfig, MaskCrfConfig
+from wsvis.refinement.config import CrfConfig, MaskCrfConfig, MotionSplitConfig
 from wsvis.settings import check_choices, check_range
 from wsvis.systems import check_system
 from wsvis.systems.boxinst.config import BoxInstConfig
@@ -57,6 +57,7 @@ class Config:
     ir_labels: IrLabelsConfig = field(default_factory=IrLabelsConfig)
     pseudo_masks: PseudoMasksConfig = field(default_factory=PseudoMasksConfig)
     crf: CrfConfig = field(default_factory=CrfConfig)
+    motion_split: MotionSplitConfig = field(default_factory=MotionSplitConfig)
     mask_crf: MaskCrfConfig = field(default_factory=MaskCrfConfig)
     irn: IrnConfig = field(default_factory=IrnConfig)
     flow_boundary: FlowBoundaryConfig = field(default_factory=FlowBoundaryConfig)

@@ -29,7 +29,8 @@ from wsvis.stage_inputs import (
     irn_reads,
     irn_settings,
     map_reads,
-    mask_crf_settings,
+    refinement_reads,
+    refinement_settings,
     roles,
     system_reads,
     system_settings,
@@ -73,11 +74,11 @@ STAGES: tuple[Stage, ...] = (
     Stage("motion_masks", 1, ("motion",), ("fcam.percentile", "fcam.floor", "pseudo_masks"),
           per_video=masks.motion_masks),
 
-    # what a detector can learn from, beside pseudo_labels: masks after a CRF, ...
-    Stage("refined_labels", 1, lambda c: roles("frames", labels="pseudo_labels"),
-          mask_crf_settings, gpu=True, per_video=later(REFINE, "refined")),
-    Stage("fcam_labels", 1, lambda c: roles("frames", labels="pseudo_masks"),
-          mask_crf_settings, gpu=True, per_video=later(REFINE, "refined")),
+    # what a detector can learn from, beside pseudo_labels: masks made to fit, ...
+    Stage("refined_labels", 1, refinement_reads("pseudo_labels"), refinement_settings,
+          gpu=True, per_video=later(REFINE, "refined")),
+    Stage("fcam_labels", 1, refinement_reads("pseudo_masks"), refinement_settings,
+          gpu=True, per_video=later(REFINE, "refined")),
     # ... what another detector finds, and the annotated masks
     Stage("self_labels", 1, lambda c: roles(predictions="teacher:predictions"),
           ("self_training.score", "self_training.frame_classes"),

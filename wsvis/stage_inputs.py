@@ -6,7 +6,7 @@ provider, nor masks made again for another T where A is 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 
 from wsvis.config import Config
@@ -32,9 +32,19 @@ def map_reads(config: Config) -> Mapping[str, str]:
     return roles("cam", "motion") if config.fcam.amplification > 1 else roles("cam")
 
 
-def mask_crf_settings(config: Config) -> tuple[str, ...]:
-    """Of the CRF on masks: its kernels are those of the CRF on labels."""
-    return ("mask_crf", *(KERNELS if config.mask_crf.enabled else ()))
+def refinement_settings(config: Config) -> tuple[str, ...]:
+    """Of what is done to masks; the CRF's kernels are those of the CRF on labels."""
+    return ("motion_split", "mask_crf", *(KERNELS if config.mask_crf.enabled else ()))
+
+
+def refinement_reads(labels: str) -> Callable[[Config], Mapping[str, str]]:
+    """The masks of a stage, and flow where they are cut along it."""
+
+    def reads(config: Config) -> Mapping[str, str]:
+        flow = ("flow",) if config.motion_split.enabled else ()
+        return roles("frames", *flow, labels=labels)
+
+    return reads
 
 
 def form_settings(config: Config, weights: bool = False) -> tuple[str, ...]:

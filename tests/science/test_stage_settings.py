@@ -34,7 +34,12 @@ QUICK = {
 }
 TARGETS = [stage.name for stage in STAGES if stage.name.endswith(("_quality", "consistency"))]
 RUNS = [
-    {"labels": "self_labels", "mask_crf.enabled": True, "irn.frozen": False},
+    {
+        "labels": "self_labels",
+        "mask_crf.enabled": True,
+        "motion_split.enabled": True,
+        "irn.frozen": False,
+    },
     {"system": "boxinst", "irn.initial": "classifier", "detector.weights": "classifier"},
     {"system": "condinst", "labels": "truth_labels"},
 ]

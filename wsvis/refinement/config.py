@@ -52,6 +52,36 @@ class CrfConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MotionSplitConfig:
+    """f-Split, not in the paper: masks that hold two motions are cut, before the CRF on masks."""
+
+    enabled: bool = False
+    """False: masks are used as they are."""
+    ratio: float = 4.0
+    """The two motions must differ by more than this many times what their fit leaves over."""
+    floor: float = 0.5
+    """Smallest difference of two motions, pixels of the frame."""
+    share: float = 0.25
+    """Each part has at least this share of the mask: a limb is no object."""
+    better: float = 1.5
+    """One motion alone must fit this many times worse than two, so that a body whose parts move is
+    left whole; 1: it need not."""
+    depth: int = 2
+    """How often parts are cut again."""
+
+    def in_effect(self) -> MotionSplitConfig:
+        """Where it is off nothing else of it counts."""
+        return self if self.enabled else MotionSplitConfig(enabled=False)
+
+    def __post_init__(self) -> None:
+        check_range("motion_split.ratio", self.ratio, 0, 1000)
+        check_range("motion_split.floor", self.floor, 0, 1000)
+        check_range("motion_split.share", self.share, 0, 0.5)
+        check_range("motion_split.better", self.better, 1, 1000)
+        check_range("motion_split.depth", self.depth, 1, 8)
+
+
+@dataclass(frozen=True, kw_only=True)
 class MaskCrfConfig:
     """Dense CRF on the final masks: their borders move to image edges (kernels: ``crf``)."""
 

@@ -10,6 +10,7 @@ from wsvis.device import default_device
 from wsvis.payload import Payload, instances_to_payload, payload_to_instances
 from wsvis.refinement.config import CrfConfig
 from wsvis.refinement.mask_crf import refine_masks
+from wsvis.refinement.motion_split import fields_of_frames, split_instances
 from wsvis.stage import Process
 from wsvis.types import Video
 
@@ -17,11 +18,28 @@ WIDEST_STRIDE = 16
 
 
 def refined(settings: Config, wholes: Mapping[str, Payload]) -> Process:
-    """The instances of the role ``labels`` after the CRF on masks; as they are where it is off."""
-    chosen = settings.mask_crf
+    """The instances of the role ``labels`` cut by motion, then after the CRF on masks.
+
+    Each is as it is where its switch is off.
+    """
+    split, chosen = settings.motion_split, settings.mask_crf
 
     def process(video: Video, inputs: Mapping[str, Payload]) -> Payload:
         instances = payload_to_instances(inputs["labels"])
+        if split.enabled:
+            fields = fields_of_frames(inputs["flow"], video)
+            instances = [
+                split_instances(
+                    frame,
+                    field,
+                    ratio=split.ratio,
+                    floor=split.floor,
+                    share=split.share,
+                    better=split.better,
+                    depth=split.depth,
+                )
+                for frame, field in zip(instances, fields, strict=True)
+            ]
         if chosen.enabled:
             instances = refine_masks(
                 read_frames(video),
